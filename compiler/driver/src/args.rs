@@ -1,0 +1,99 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Compiles a MiniCPM-V checkpoint into one file that phones run.
+#[derive(Debug, Parser)]
+#[command(name = "mcv-compile", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Cli {
+    /// Another job than compiling.
+    #[command(subcommand)]
+    pub job: Option<Job>,
+    /// Compile.
+    #[command(flatten)]
+    pub compile: Option<CompileArgs>,
+}
+
+/// Jobs beside compiling.
+#[derive(Debug, Subcommand)]
+pub enum Job {
+    /// Print what an artifact holds.
+    Inspect {
+        /// The artifact.
+        file: PathBuf,
+        /// Recompute every SHA-256 (reads the whole file).
+        #[arg(long)]
+        verify: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Place buffers of a CSV file (id,lower,upper,size) in an arena; prints id,offset.
+    PlanArena {
+        /// The problem.
+        file: PathBuf,
+        /// Bytes that must suffice; without it the arena is made as small as the search can.
+        #[arg(long)]
+        capacity: Option<u64>,
+        /// Seconds the search may take.
+        #[arg(long, default_value_t = 10.0)]
+        seconds: f64,
+    },
+}
+
+/// Options of a compilation.
+#[derive(Debug, Clone, Args)]
+pub struct CompileArgs {
+    /// Hugging Face directory of the checkpoint: config.json, *.safetensors, tokenizer.json.
+    #[arg(value_name = "MODEL_DIR")]
+    pub model: PathBuf,
+    /// Artifact to write.
+    #[arg(short, long, value_name = "FILE", default_value = "model.mcv")]
+    pub output: PathBuf,
+    /// Device to compile for.
+    #[arg(long, default_value = "host")]
+    pub target: String,
+    /// q4, q8, float, or a YAML file with rules per tensor.
+    #[arg(long, default_value = "q4")]
+    pub recipe: String,
+    /// Tokens the KV cache holds; default: what the model allows, at most 4096.
+    #[arg(long)]
+    pub context: Option<u32>,
+    /// Tokens per prefill call.
+    #[arg(long, default_value_t = 256)]
+    pub prefill_chunk: u32,
+    /// Pictures whose vectors are held at once; more are encoded in turns.
+    #[arg(long, default_value_t = 1)]
+    pub pictures: u32,
+    /// Widest aspect ratio of pictures to provide for (16 means 16:1).
+    #[arg(long, default_value_t = 16.0)]
+    pub max_ratio: f64,
+    /// Memory a phase may need, e.g. 3GiB or 900MiB; default: the target's.
+    #[arg(long)]
+    pub ram_budget: Option<String>,
+    /// Instruction set levels to build, e.g. portable,avx512vnni; default: all of the target.
+    #[arg(long, value_delimiter = ',')]
+    pub levels: Option<Vec<String>>,
+    /// Use the kernels shipped with this program instead of compiling C.
+    #[arg(long)]
+    pub stock_kernels: bool,
+    /// Print the program after the importer or after a pass (imported, fold, quantize, ...).
+    #[arg(long, value_name = "PASS", num_args = 0..=1, default_missing_value = "layout", require_equals = true)]
+    pub dump_ir: Option<String>,
+    /// Stop after this pass; writes no artifact.
+    #[arg(long, value_name = "PASS")]
+    pub stop_after: Option<String>,
+    /// Print per op where it runs, what it costs there and why not elsewhere.
+    #[arg(long)]
+    pub explain: bool,
+    /// Write a report as one HTML page.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Print a summary as JSON on stdout.
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bars.
+    #[arg(short, long)]
+    pub quiet: bool,
+}

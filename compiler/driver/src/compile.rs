@@ -1,0 +1,166 @@
+//! A checkpoint becomes an artifact.
+
+use crate::args::CompileArgs;
+use crate::emit::{self, Choice};
+use crate::manifest::{self, Parts, library_entry, segment_entry};
+use crate::pack::{self, Origin, Rounding, output};
+use crate::progress::Progress;
+use crate::{explain, recipe, report, soc};
+use mcv_artifact::{Writer, manifest as m};
+use mcv_import::{Imported, Request};
+use mcv_ir::plan::Plan;
+use mcv_ir::soc::Soc;
+use mcv_ir::target::Target;
+use mcv_ir::{Error, Program, Result, text};
+use mcv_passes::pass::{Context, run_passes};
+use mcv_passes::plan::{self, arena};
+use mcv_passes::recipe::Recipe;
+use mcv_targets::cpu::CpuTarget;
+use prost::Message;
+
+/// What a compilation did.
+pub struct Outcome {
+    /// The checkpoint's facts.
+    pub imported: Imported,
+    /// The laid-out program.
+    pub program: Program,
+    /// Its plan.
+    pub plan: Plan,
+    /// The target.
+    pub soc: Soc,
+    /// The recipe.
+    pub recipe: Recipe,
+    /// What rounding did per weight.
+    pub roundings: Vec<Rounding>,
+    /// Bytes of the artifact.
+    pub artifact_bytes: u64,
+    /// Seconds from start to rename.
+    pub seconds: f64,
+}
+
+/// Imports, optimizes, plans, emits, packs. `None` when a dump or `--stop-after` ended it early.
+pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
+    let started = std::time::Instant::now();
+    let soc = soc::load(&args.target)?;
+    let recipe = recipe::load(&args.recipe)?;
+    let imported = mcv_import::import(&args.model, &request(args, &recipe))?;
+    imported.config.warnings.iter().for_each(|w| eprintln!("mcv-compile: warning: {w}"));
+
+    let cpu = CpuTarget::x86_64();
+    let targets: [&dyn Target; 1] = [&cpu];
+    let context = Context { recipe: &recipe, targets: &targets };
+    let Some(program) = optimize(imported.program.clone(), &context, args)? else { return Ok(None) };
+    if args.explain {
+        explain::print(&program, &context, &soc);
+    }
+    let plan = plan::build(&program, &search_limits())?;
+    plan::check_budget(&program, &plan, budget(args, &soc)?)?;
+
+    let choice = Choice { levels: args.levels.as_deref().unwrap_or(&[]), stock: args.stock_kernels, quiet: args.quiet };
+    let libraries = emit::libraries(&plan, &cpu, &choice)?;
+    let parts = Parts {
+        imported: &imported,
+        program: &program,
+        plan: &plan,
+        libraries: &libraries,
+        family: cpu.family(),
+        target: &args.target,
+        recipe: &recipe.name,
+    };
+    let roundings = write(args, &parts)?;
+    let artifact_bytes = std::fs::metadata(&args.output).map_or(0, |m| m.len());
+    let seconds = started.elapsed().as_secs_f64();
+    let outcome = Outcome { imported, program, plan, soc, recipe, roundings, artifact_bytes, seconds };
+    if let Some(path) = &args.report {
+        report::write(path, &outcome, &context)?;
+    }
+    Ok(Some(outcome))
+}
+
+fn request(args: &CompileArgs, recipe: &Recipe) -> Request {
+    Request {
+        context: args.context,
+        prefill_chunk: args.prefill_chunk,
+        pictures: args.pictures,
+        max_ratio: args.max_ratio,
+        kv: recipe.kv,
+    }
+}
+
+/// Runs the passes, dumping and stopping where asked.
+fn optimize(mut program: Program, context: &Context, args: &CompileArgs) -> Result<Option<Program>> {
+    const STOP: &str = "stopped";
+    let mut seen = vec!["imported".to_string()];
+    let mut check = |name: &str, program: &Program| -> Result<()> {
+        if args.dump_ir.as_deref() == Some(name) {
+            print!("{}", text::print(program));
+            return Err(Error::bug(STOP));
+        }
+        if args.stop_after.as_deref() == Some(name) {
+            return Err(Error::bug(STOP));
+        }
+        Ok(())
+    };
+    let done = check("imported", &program).and_then(|()| {
+        run_passes(&mut program, context, &mut |name, program| {
+            seen.push(name.to_string());
+            check(name, program)
+        })
+    });
+    match done {
+        Err(Error::Bug(why)) if why == STOP => return Ok(None),
+        other => other?,
+    }
+    match args.dump_ir.as_ref().or(args.stop_after.as_ref()) {
+        None => Ok(Some(program)),
+        Some(unknown) => Err(Error::input(format!("no pass is called '{unknown}'; there are {}", seen.join(", ")))),
+    }
+}
+
+fn search_limits() -> arena::Limits {
+    arena::Limits { capacity: None, budget: std::time::Duration::from_secs(5), max_steps: 200_000 }
+}
+
+fn budget(args: &CompileArgs, soc: &Soc) -> Result<u64> {
+    args.ram_budget.as_deref().map_or(Ok(soc.ram_budget), parse_bytes)
+}
+
+/// `3GiB`, `900MiB`, `1500000`.
+pub fn parse_bytes(text: &str) -> Result<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1u64),
+        "k" | "kib" => Some(1 << 10),
+        "m" | "mib" => Some(1 << 20),
+        "g" | "gib" => Some(1 << 30),
+        _ => None,
+    };
+    let number: Option<f64> = digits.trim().parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
+    match (number, unit) {
+        (Some(n), Some(u)) => Ok((n * u as f64) as u64),
+        _ => Err(Error::input(format!("--ram-budget: '{text}' is no size; write e.g. 3GiB or 900MiB"))),
+    }
+}
+
+/// Writes the artifact; nothing is left behind when it fails.
+fn write(args: &CompileArgs, parts: &Parts) -> Result<Vec<Rounding>> {
+    let manifest = manifest::build(parts)?;
+    let mut writer = Writer::create(&args.output).map_err(output)?;
+    writer.put(m::MANIFEST_ENTRY, &manifest.encode_to_vec()).map_err(output)?;
+    writer.put(m::TOKENIZER_ENTRY, &parts.imported.tokenizer).map_err(output)?;
+    for library in parts.libraries {
+        writer.put(&library_entry(parts.family, library.level.name, "so"), &library.object).map_err(output)?;
+        if let Some(source) = &library.source {
+            writer.put(&library_entry(parts.family, library.level.name, "c"), source.as_bytes()).map_err(output)?;
+        }
+    }
+    let total = parts.plan.segments.iter().map(|s| s.bytes).sum();
+    let progress = Progress::bytes("weights", total, args.quiet);
+    let origin = Origin { program: parts.program, checkpoint: &parts.imported.checkpoint };
+    let mut roundings = Vec::new();
+    for segment in &parts.plan.segments {
+        roundings.extend(pack::segment(&mut writer, &segment_entry(&segment.name), segment, origin, &progress)?);
+    }
+    writer.finish().map_err(output)?;
+    Ok(roundings)
+}

@@ -1,0 +1,84 @@
+//! Kernels: source text per level, compiled here, or stock kernels where there is no C compiler.
+
+use crate::progress::Progress;
+use crate::stock;
+use mcv_ir::plan::{Plan, PlannedKernel};
+use mcv_ir::target::{Level, Mode, Target};
+use mcv_ir::{Error, Result};
+use mcv_targets::toolchain::Toolchain;
+use rayon::prelude::*;
+
+/// One level's kernels, ready to pack.
+pub struct Library {
+    /// Its level.
+    pub level: &'static Level,
+    /// The shared object.
+    pub object: Vec<u8>,
+    /// The text it was built from; none for stock kernels.
+    pub source: Option<String>,
+    /// Function per planned kernel.
+    pub symbols: Vec<String>,
+}
+
+/// Which kernels to build and how.
+pub struct Choice<'a> {
+    /// Levels by name; all when empty.
+    pub levels: &'a [String],
+    /// Never compile.
+    pub stock: bool,
+    /// No progress bar.
+    pub quiet: bool,
+}
+
+/// All levels of a target, best first.
+pub fn libraries(plan: &Plan, target: &dyn Target, choice: &Choice) -> Result<Vec<Library>> {
+    let levels = chosen(target, choice.levels)?;
+    if choice.stock {
+        return stock::libraries(plan, target, &levels);
+    }
+    match Toolchain::find() {
+        Ok(toolchain) => compile(plan, target, &levels, &toolchain, choice.quiet),
+        Err(missing) => {
+            eprintln!("mcv-compile: {missing}; packing the kernels shipped with this program");
+            stock::libraries(plan, target, &levels)
+        }
+    }
+}
+
+fn chosen(target: &dyn Target, names: &[String]) -> Result<Vec<&'static Level>> {
+    let all = target.levels();
+    let known = || all.iter().map(|l| l.name).collect::<Vec<_>>().join(", ");
+    for name in names {
+        if !all.iter().any(|l| l.name == name) {
+            return Err(Error::input(format!("--levels: '{name}' is not known; {} has {}", target.family(), known())));
+        }
+    }
+    Ok(all.iter().rev().filter(|l| names.is_empty() || names.iter().any(|n| n == l.name)).collect())
+}
+
+fn compile(plan: &Plan, target: &dyn Target, levels: &[&'static Level], toolchain: &Toolchain, quiet: bool) -> Result<Vec<Library>> {
+    let progress = Progress::count("kernels", levels.len() as u64, quiet);
+    let dir = tempfile::tempdir().map_err(|e| Error::input(format!("no temporary directory for kernels: {e}")))?;
+    let build = |level: &&'static Level| -> Result<Library> {
+        let source = source_text(&plan.kernels, target, level)?;
+        let out = dir.path().join(format!("{}.so", level.name));
+        toolchain.compile(&source, level, &out)?;
+        let object = std::fs::read(&out).map_err(|e| Error::input(format!("{}: {e}", out.display())))?;
+        progress.add(1);
+        let symbols = plan.kernels.iter().map(|k| k.symbol.clone()).collect();
+        Ok(Library { level, object, source: Some(source), symbols })
+    };
+    levels.par_iter().map(build).collect()
+}
+
+/// Prelude and every kernel of a unit, in plan order.
+pub fn source_text(kernels: &[PlannedKernel], target: &dyn Target, level: &Level) -> Result<String> {
+    let mut text = target.prelude(level);
+    for planned in kernels.iter().filter(|k| k.unit == target.unit()) {
+        let schedules = target.schedules(&planned.kernel, level);
+        let schedule = schedules.first().ok_or_else(|| Error::bug(format!("no schedule for {}", planned.kernel)))?;
+        text.push_str(&format!("\n/* {} */\n", planned.kernel));
+        text.push_str(&target.emit(&planned.kernel, &planned.symbol, level, schedule, Mode::Specialized)?.body);
+    }
+    Ok(text)
+}

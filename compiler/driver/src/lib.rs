@@ -1,0 +1,16 @@
+//! `mcv-compile`: import, optimize, plan, emit, pack, report. The only crate that sees all others of the compiler;
+//! it must never know how a kernel is spelled or how the runtime runs.
+
+pub mod args;
+pub mod arena;
+pub mod compile;
+pub mod emit;
+pub mod explain;
+pub mod inspect;
+pub mod manifest;
+pub mod pack;
+pub mod progress;
+pub mod recipe;
+pub mod report;
+pub mod soc;
+mod stock;

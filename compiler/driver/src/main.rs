@@ -1,0 +1,46 @@
+//! The `mcv-compile` program.
+
+use clap::Parser;
+use mcv_compile::args::{Cli, CompileArgs, Job};
+use mcv_compile::compile::{Outcome, compile};
+use mcv_compile::{arena, inspect};
+use mcv_ir::Result;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mcv-compile: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    match (cli.job, cli.compile) {
+        (Some(Job::Inspect { file, verify, json }), _) => inspect::run(&file, verify, json),
+        (Some(Job::PlanArena { file, capacity, seconds }), _) => arena::run(&file, capacity, seconds),
+        (None, Some(args)) => compile_and_tell(&args),
+        (None, None) => Err(mcv_ir::Error::input("nothing to do; see mcv-compile --help")),
+    }
+}
+
+fn compile_and_tell(args: &CompileArgs) -> Result<()> {
+    let Some(outcome) = compile(args)? else { return Ok(()) };
+    match args.json {
+        true => println!("{:#}", mcv_compile::report::summary(&outcome, args)),
+        false if args.quiet => {}
+        false => tell(&outcome, args),
+    }
+    Ok(())
+}
+
+fn tell(outcome: &Outcome, args: &CompileArgs) {
+    let mib = |b: u64| b as f64 / (1 << 20) as f64;
+    let before: u64 = outcome.roundings.iter().map(|r| r.before).sum();
+    let output = args.output.display();
+    println!("{output}: {} for {}, recipe {}", outcome.program.name, args.target, outcome.recipe.name);
+    println!("weights {:.1} MiB -> artifact {:.1} MiB in {:.1} s", mib(before), mib(outcome.artifact_bytes), outcome.seconds);
+    println!("next: mcv-run {output} --image photo.png --prompt \"What is in the picture?\"");
+}

@@ -1,0 +1,59 @@
+//! Recipes as YAML: built in by name, or a user's file.
+
+use mcv_ir::{Elem, Error, Result};
+use mcv_passes::recipe::{Recipe, Rule};
+use serde::Deserialize;
+
+const BUILT_IN: [(&str, &str); 3] = [
+    ("q4", include_str!("../recipes/q4.yaml")),
+    ("q8", include_str!("../recipes/q8.yaml")),
+    ("float", include_str!("../recipes/float.yaml")),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: String,
+    kv: String,
+    rules: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    r#match: String,
+    r#type: String,
+}
+
+/// The recipe called `name`, or the one in the YAML file of that path.
+pub fn load(name: &str) -> Result<Recipe> {
+    if let Some((_, text)) = BUILT_IN.iter().find(|(n, _)| *n == name) {
+        return parse(text, name);
+    }
+    let text = std::fs::read_to_string(name).map_err(|e| {
+        let known: Vec<&str> = BUILT_IN.iter().map(|(n, _)| *n).collect();
+        Error::input(format!("recipe {name}: neither one of {} nor a readable file ({e})", known.join(", ")))
+    })?;
+    parse(&text, name)
+}
+
+fn parse(text: &str, file: &str) -> Result<Recipe> {
+    let read: File = serde_yaml::from_str(text).map_err(|e| Error::input(format!("recipe {file}: {e}")))?;
+    let elem = |field: &str, text: &str| -> Result<Option<Elem>> {
+        match text {
+            "keep" => Ok(None),
+            _ => text.parse().map(Some).map_err(|e| Error::input(format!("recipe {file}: {field} '{text}': {e}"))),
+        }
+    };
+    let mut rules = Vec::new();
+    for line in &read.rules {
+        rules.push(Rule { pattern: line.r#match.clone(), elem: elem(&format!("rule {}", line.r#match), &line.r#type)? });
+    }
+    let kv = elem("kv", &read.kv)?.unwrap_or(Elem::F16);
+    if !matches!(kv, Elem::F16 | Elem::F32) {
+        return Err(Error::input(format!("recipe {file}: kv must be f16 or f32")));
+    }
+    let recipe = Recipe { name: read.name, rules, kv };
+    recipe.validate().map_err(|e| Error::input(format!("recipe {file}: {e}")))?;
+    Ok(recipe)
+}

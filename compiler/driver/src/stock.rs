@@ -1,0 +1,37 @@
+//! Kernels built together with this program, for users without a C compiler.
+
+use crate::emit::Library;
+use mcv_ir::plan::Plan;
+use mcv_ir::target::{Level, Target};
+use mcv_ir::{Error, Result};
+use mcv_targets::stock::{stock_kernels, stock_symbol};
+use std::collections::HashSet;
+
+include!(concat!(env!("OUT_DIR"), "/stock_objects.rs"));
+
+/// The shipped libraries of the levels that this program was built with.
+pub fn libraries(plan: &Plan, target: &dyn Target, levels: &[&'static Level]) -> Result<Vec<Library>> {
+    covered(plan)?;
+    let symbols: Vec<String> = plan.kernels.iter().map(|k| stock_symbol(&k.kernel)).collect();
+    let object = |level: &&'static Level| {
+        let key = format!("{}-{}", target.family(), level.name);
+        let found = OBJECTS.iter().find(|(name, _)| *name == key);
+        found.map(|(_, object)| Library { level, object: object.to_vec(), source: None, symbols: symbols.clone() })
+    };
+    let libraries: Vec<Library> = levels.iter().filter_map(object).collect();
+    if libraries.is_empty() {
+        return Err(Error::unsupported(format!(
+            "this program was built without stock kernels for {}; install a C compiler (e.g. gcc) and compile again",
+            target.family()
+        )));
+    }
+    Ok(libraries)
+}
+
+fn covered(plan: &Plan) -> Result<()> {
+    let stock: HashSet<String> = stock_kernels().iter().map(|k| k.family_key()).collect();
+    match plan.kernels.iter().find(|k| !stock.contains(&k.kernel.family_key())) {
+        None => Ok(()),
+        Some(k) => Err(Error::unsupported(format!("no stock kernel for {}; install a C compiler and compile again", k.kernel))),
+    }
+}

@@ -1,0 +1,235 @@
+//! Small tools for writing a phase's graph: weights by checkpoint name with their shape checked, nodes with inferred types.
+
+use crate::checkpoint::Checkpoint;
+use mcv_ir::infer::{self, Env};
+use mcv_ir::{
+    Dim, Elem, Error, Graph, Node, NodeId, Op, Pointwise, Program, Result, Source, StateId, TensorType, Weight, WeightId,
+};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The program's shared parts while its phases are built.
+pub struct Parts<'c> {
+    checkpoint: &'c Checkpoint,
+    program: &'c mut Program,
+    known: HashMap<String, WeightId>,
+}
+
+impl<'c> Parts<'c> {
+    /// Nothing known yet.
+    pub fn new(checkpoint: &'c Checkpoint, program: &'c mut Program) -> Self {
+        Parts { checkpoint, program, known: HashMap::new() }
+    }
+
+    /// KV cache rows.
+    pub fn context(&self) -> u32 {
+        let caches = self.program.states.iter().filter(|s| s.name.starts_with("kv."));
+        caches.map(|s| s.ty.max_rows() as u32).next().unwrap_or(0)
+    }
+
+    /// A table made here.
+    pub fn inline(&mut self, name: &str, shape: &[u32], values: Vec<f32>) -> WeightId {
+        if let Some(&id) = self.known.get(name) {
+            return id;
+        }
+        let ty = TensorType::f32(shape.iter().map(|&n| Dim::Is(n)));
+        self.add(name.to_string(), ty, Source::Inline(Arc::new(values)))
+    }
+
+    fn add(&mut self, name: String, ty: TensorType, source: Source) -> WeightId {
+        let id = self.program.add_weight(Weight { name: name.clone(), ty, source });
+        self.known.insert(name, id);
+        id
+    }
+
+    /// A checkpoint tensor (or rows of it) that must have `shape`, seen as `[shape[0], rest]`.
+    fn stored(&mut self, tensor: &str, shape: &[u32], rows: Range<u32>, transposed: bool) -> Result<WeightId> {
+        let whole = rows == (0..shape[0]);
+        let name = if whole { tensor.to_string() } else { format!("{tensor}[{}..{}]", rows.start, rows.end) };
+        if let Some(&id) = self.known.get(&name) {
+            return Ok(id);
+        }
+        let elem = self.checked(tensor, shape)?;
+        let count = rows.end - rows.start;
+        let mut extents = vec![count];
+        extents.extend(shape.get(1..).filter(|rest| !rest.is_empty()).map(|rest| rest.iter().product::<u32>()));
+        if transposed {
+            extents.reverse();
+        }
+        let ty = TensorType::new(elem, extents.into_iter().map(Dim::Is));
+        Ok(self.add(name, ty, Source::Stored { tensor: tensor.to_string(), rows, transposed }))
+    }
+
+    /// Element format of a tensor whose shape is as the config implies.
+    fn checked(&self, tensor: &str, shape: &[u32]) -> Result<Elem> {
+        let dir = self.checkpoint.dir().display();
+        let Some(entry) = self.checkpoint.tensor(tensor) else {
+            return Err(Error::input(format!(
+                "{dir}: tensor {tensor} is missing; config.json implies it with shape {shape:?}: is the checkpoint complete?"
+            )));
+        };
+        let flat = |s: &[u64]| (s.first().copied().unwrap_or(1), s.iter().skip(1).product::<u64>());
+        let expected: Vec<u64> = shape.iter().map(|&n| u64::from(n)).collect();
+        if flat(&entry.shape) != flat(&expected) {
+            return Err(Error::input(format!(
+                "{dir}: tensor {tensor} has shape {:?}, but config.json implies {shape:?}: config and weights don't belong together",
+                entry.shape
+            )));
+        }
+        entry.elem().map_err(|e| Error::input(format!("{dir}: {e}")))
+    }
+}
+
+/// A graph being written.
+pub struct GraphBuilder<'p, 'c> {
+    parts: &'p mut Parts<'c>,
+    graph: Graph,
+    weights: HashMap<WeightId, NodeId>,
+}
+
+impl<'p, 'c> GraphBuilder<'p, 'c> {
+    /// An empty graph.
+    pub fn new(parts: &'p mut Parts<'c>) -> Self {
+        GraphBuilder { parts, graph: Graph::new(), weights: HashMap::new() }
+    }
+
+    /// The graph.
+    pub fn finish(self) -> Graph {
+        self.graph
+    }
+
+    fn declare(&mut self, name: &str, op: Op, ty: TensorType, inputs: &[NodeId]) -> NodeId {
+        let node = Node { name: name.to_string(), op, epilogue: vec![], ty, unit: None };
+        self.graph.add(node, inputs)
+    }
+
+    /// A node whose type follows from its inputs.
+    pub fn node(&mut self, name: &str, op: Op, inputs: &[NodeId]) -> Result<NodeId> {
+        let ty = {
+            let types: Vec<&TensorType> = inputs.iter().map(|i| &self.graph.node(*i).ty).collect();
+            infer::infer(&op, &[], &types, &Env::of(self.parts.program))
+                .map_err(|e| Error::bug(format!("{name}: {e}")))?
+        };
+        Ok(self.declare(name, op, ty, inputs))
+    }
+
+    /// An element-wise node.
+    pub fn pointwise(&mut self, name: &str, work: Pointwise, inputs: &[NodeId]) -> Result<NodeId> {
+        self.node(name, Op::Pointwise(work), inputs)
+    }
+
+    /// Ids the runtime fills, one per row.
+    pub fn input_ids(&mut self, name: &str, rows: &Dim) -> Result<NodeId> {
+        let ty = TensorType::new(Elem::I32, [rows.clone()]);
+        Ok(self.declare(name, Op::Input(name.to_string()), ty, &[]))
+    }
+
+    /// f32 rows the runtime fills.
+    pub fn input_rows(&mut self, name: &str, rows: &Dim, width: u32) -> Result<NodeId> {
+        let ty = TensorType::f32([rows.clone(), Dim::Is(width)]);
+        Ok(self.declare(name, Op::Input(name.to_string()), ty, &[]))
+    }
+
+    /// Rows of an input that exists.
+    pub fn rows_of_input(&self, name: &str) -> Result<Dim> {
+        let found = self.graph.find(name).and_then(|n| self.graph.node(n).ty.shape.first().cloned());
+        found.ok_or_else(|| Error::bug(format!("no input {name}")))
+    }
+
+    /// Reads a state.
+    pub fn state(&mut self, name: &str, state: StateId) -> Result<NodeId> {
+        let ty = self.parts.program.state(state).ty.clone();
+        Ok(self.declare(name, Op::State(state), ty, &[]))
+    }
+
+    /// The node of a weight, once per graph.
+    pub fn weight_node(&mut self, id: WeightId) -> Result<NodeId> {
+        if let Some(&node) = self.weights.get(&id) {
+            return Ok(node);
+        }
+        let weight = self.parts.program.weight(id);
+        let (name, ty) = (weight.name.clone(), weight.ty.clone());
+        let node = self.declare(&name, Op::Weight(id), ty, &[]);
+        self.weights.insert(id, node);
+        Ok(node)
+    }
+
+    /// A whole checkpoint tensor.
+    pub fn weight(&mut self, tensor: &str, shape: &[u32]) -> Result<NodeId> {
+        self.weight_rows(tensor, shape, 0..shape[0])
+    }
+
+    /// Some rows of a checkpoint tensor of the given shape.
+    pub fn weight_rows(&mut self, tensor: &str, shape: &[u32], rows: Range<u32>) -> Result<NodeId> {
+        let id = self.parts.stored(tensor, shape, rows, false)?;
+        self.weight_node(id)
+    }
+
+    /// A stored `[rows, cols]` matrix that is applied as `x @ w`, seen as `[cols, rows]`.
+    pub fn transposed(&mut self, tensor: &str, rows: u32, cols: u32) -> Result<NodeId> {
+        let id = self.parts.stored(tensor, &[rows, cols], 0..rows, true)?;
+        self.weight_node(id)
+    }
+
+    /// A table made here.
+    pub fn inline(&mut self, name: &str, shape: &[u32], values: Vec<f32>) -> Result<NodeId> {
+        let id = self.parts.inline(name, shape, values);
+        self.weight_node(id)
+    }
+
+    /// Whether the checkpoint has the tensor.
+    pub fn has(&self, tensor: &str) -> bool {
+        self.parts.checkpoint.tensor(tensor).is_some()
+    }
+
+    /// `x wT (+ b)`; tensors `<name>.weight` and `<name>.bias`.
+    pub fn linear(&mut self, name: &str, x: NodeId, out: u32, width: u32, bias: bool) -> Result<NodeId> {
+        let weight = self.weight(&format!("{name}.weight"), &[out, width])?;
+        let y = self.node(name, Op::MatMul, &[x, weight])?;
+        if !bias {
+            return Ok(y);
+        }
+        let bias = self.weight(&format!("{name}.bias"), &[out])?;
+        self.pointwise(&format!("{name}.biased"), Pointwise::Bias, &[y, bias])
+    }
+
+    /// Layer norm; tensors `<name>.weight` and `<name>.bias`.
+    pub fn layer_norm(&mut self, name: &str, x: NodeId, width: u32, eps: f32) -> Result<NodeId> {
+        let gain = self.weight(&format!("{name}.weight"), &[width])?;
+        let bias = self.weight(&format!("{name}.bias"), &[width])?;
+        self.node(name, Op::LayerNorm { eps }, &[x, gain, bias])
+    }
+
+    /// Scores, softmax, mix; the fuse pass makes one op of them.
+    pub fn attention(
+        &mut self,
+        name: &str,
+        [q, k, v]: [NodeId; 3],
+        (heads, kv_heads): (u32, u32),
+        scale: f32,
+        causal: bool,
+    ) -> Result<NodeId> {
+        let scores = self.node(&format!("{name}.scores"), Op::Scores { heads, kv_heads, scale }, &[q, k])?;
+        let weights = self.node(&format!("{name}.softmax"), Op::Softmax { causal }, &[scores])?;
+        self.node(name, Op::Mix { heads, kv_heads }, &[weights, v])
+    }
+
+    /// Writes rows into a cache; the result is its first `context` rows.
+    pub fn store_rows(&mut self, name: &str, state: StateId, at: &str, x: NodeId) -> Result<NodeId> {
+        let ty = &self.parts.program.state(state).ty;
+        let readable = TensorType::new(ty.elem, [Dim::up_to("context", ty.max_rows() as u32), Dim::Is(ty.width())]);
+        Ok(self.declare(name, Op::Store { state, at: at.to_string() }, readable, &[x]))
+    }
+
+    /// Writes rows into a state that another phase reads.
+    pub fn store_all(&mut self, name: &str, state: StateId, at: &str, x: NodeId) -> Result<NodeId> {
+        let ty = self.parts.program.state(state).ty.clone();
+        Ok(self.declare(name, Op::Store { state, at: at.to_string() }, ty, &[x]))
+    }
+
+    /// Hands a value to the runtime.
+    pub fn output(&mut self, name: &str, x: NodeId) -> Result<NodeId> {
+        self.node(name, Op::Output(name.to_string()), &[x])
+    }
+}

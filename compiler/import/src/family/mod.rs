@@ -1,0 +1,57 @@
+//! From a checkpoint's config and headers to a program: one file per part of the model.
+
+mod build;
+mod llm;
+mod resampler;
+mod siglip;
+
+use crate::checkpoint::Checkpoint;
+use crate::config::ModelConfig;
+use mcv_ir::{Dim, Elem, Phase, Program, Result, Stage, State, TensorType};
+
+pub use siglip::patch_bound;
+
+/// Sizes the program provides for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sizes {
+    /// KV cache rows.
+    pub context: u32,
+    /// Tokens per prefill call.
+    pub prefill_chunk: u32,
+    /// Patches per slice.
+    pub patches: u32,
+    /// Slices whose vectors are held at once.
+    pub slices: u32,
+    /// Format of the KV cache.
+    pub kv: Elem,
+}
+
+/// Builds the phases `vision`, `prefill` and `decode`. Reads headers only.
+///
+/// # Errors
+/// A missing tensor or one of another shape than the config implies, by name.
+pub fn build(checkpoint: &Checkpoint, config: &ModelConfig, sizes: &Sizes) -> Result<Program> {
+    let mut program = Program {
+        name: format!("minicpmv-{}", config.version),
+        stage: Stage::Imported,
+        phases: vec![],
+        states: vec![],
+        weights: vec![],
+    };
+    let rows = sizes.slices * config.resampler.queries;
+    let tokens = program.add_state(State {
+        name: "image_tokens".into(),
+        ty: TensorType::f32([Dim::Is(rows), Dim::Is(config.llm.hidden_size)]),
+    });
+    let caches = llm::add_caches(&mut program, &config.llm, sizes);
+    let mut parts = build::Parts::new(checkpoint, &mut program);
+
+    let vision = siglip::vision(&mut parts, config, sizes)?;
+    let vision = resampler::resample(&mut parts, config, vision, tokens)?;
+    let prefill = llm::phase(&mut parts, config, Dim::up_to("tokens", sizes.prefill_chunk), &caches, Some(tokens))?;
+    let decode = llm::phase(&mut parts, config, Dim::Is(1), &caches, None)?;
+    let named = |name: &str, graph| Phase { name: name.into(), graph };
+    program.phases = vec![named("vision", vision), named("prefill", prefill), named("decode", decode)];
+    mcv_ir::verify::verify(&program)?;
+    Ok(program)
+}

@@ -1,0 +1,68 @@
+//! The resampler: learned queries attend to one slice's patches and leave `queries` vectors.
+//! Formulas: `resampler.py` of MiniCPM-V 2.6; positions are added to the keys only.
+
+use super::build::GraphBuilder;
+use crate::config::ModelConfig;
+use mcv_ir::{Graph, NodeId, Op, Pointwise, Result, StateId};
+
+/// Continues the vision graph and stores the vectors in `image_tokens` from row `slot` on.
+pub fn resample(
+    (mut g, x): (GraphBuilder, NodeId),
+    config: &ModelConfig,
+    tokens: StateId,
+) -> Result<Graph> {
+    let (d, v) = (config.llm.hidden_size, config.vision.hidden_size);
+    let c = &config.resampler;
+    let x = if g.has("resampler.kv_proj.weight") { g.linear("resampler.kv_proj", x, d, v, false)? } else { x };
+    let values = g.layer_norm("resampler.ln_kv", x, d, c.eps)?;
+    let positions = positions(&mut g, config)?;
+    let keys = g.pointwise("resampler.keys", Pointwise::Add, &[values, positions])?;
+
+    let query = g.weight("resampler.query", &[c.queries, d])?;
+    let query = g.layer_norm("resampler.ln_q", query, d, c.eps)?;
+    let q = project(&mut g, "q", query, d, 0)?;
+    let k = project(&mut g, "k", keys, d, d)?;
+    let val = project(&mut g, "v", values, d, 2 * d)?;
+    let scale = 1.0 / ((d / c.heads) as f32).sqrt();
+    let mixed = g.attention("resampler.attn.mixed", [q, k, val], (c.heads, c.heads), scale, false)?;
+    let out = g.linear("resampler.attn.out_proj", mixed, d, d, true)?;
+    let out = g.layer_norm("resampler.ln_post", out, d, c.eps)?;
+    let proj = g.transposed("resampler.proj", d, d)?;
+    let out = g.node("resampler.proj.out", Op::MatMul, &[out, proj])?;
+    g.store_all("resampler.out", tokens, "slot", out)?;
+    Ok(g.finish())
+}
+
+/// Rows `start .. start + d` of the packed `in_proj`.
+fn project(g: &mut GraphBuilder, which: &str, x: NodeId, d: u32, start: u32) -> Result<NodeId> {
+    let weight = g.weight_rows("resampler.attn.in_proj_weight", &[3 * d, d], start..start + d)?;
+    let bias = g.weight_rows("resampler.attn.in_proj_bias", &[3 * d], start..start + d)?;
+    let name = format!("resampler.attn.{which}_proj");
+    let y = g.node(&name, Op::MatMul, &[x, weight])?;
+    g.pointwise(&format!("{name}.biased"), Pointwise::Bias, &[y, bias])
+}
+
+/// 2-D sine-cosine positions: the first half of a row encodes the column, the second half the row.
+fn positions(g: &mut GraphBuilder, config: &ModelConfig) -> Result<NodeId> {
+    let half = config.llm.hidden_size / 2;
+    let patches = g.rows_of_input("patches")?;
+    let side = patches.max().max(70);
+    let table = g.inline("resampler.sincos", &[side, half], sincos(side, half))?;
+    let cols = g.input_ids("grid_cols", &patches)?;
+    let rows = g.input_ids("grid_rows", &patches)?;
+    let cols = g.node("resampler.sincos.cols", Op::Gather, &[table, cols])?;
+    let rows = g.node("resampler.sincos.rows", Op::Gather, &[table, rows])?;
+    g.node("resampler.positions", Op::Concat, &[cols, rows])
+}
+
+/// `[n, width]`: `sin(p w_k)` then `cos(p w_k)`, `w_k = 10000^(-k / (width/2))`, in f32 like the reference.
+fn sincos(n: u32, width: u32) -> Vec<f32> {
+    let half = width / 2;
+    let omega: Vec<f32> = (0..half).map(|k| 1.0 / 10000f32.powf(k as f32 / (width as f32 / 2.0))).collect();
+    let mut table = Vec::with_capacity((n * width) as usize);
+    for p in 0..n {
+        table.extend(omega.iter().map(|w| (p as f32 * w).sin()));
+        table.extend(omega.iter().map(|w| (p as f32 * w).cos()));
+    }
+    table
+}

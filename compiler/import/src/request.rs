@@ -1,0 +1,80 @@
+//! One call: a directory becomes a program and everything else the artifact needs.
+
+use crate::checkpoint::Checkpoint;
+use crate::config::ModelConfig;
+use crate::family::{self, Sizes, patch_bound};
+use crate::text::{ChatTemplate, TextFacts};
+use mcv_ir::{Elem, Error, Program, Result};
+use std::path::Path;
+
+/// What the user asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// KV cache rows; none: what the model allows, at most [`DEFAULT_CONTEXT`].
+    pub context: Option<u32>,
+    /// Tokens per prefill call.
+    pub prefill_chunk: u32,
+    /// Pictures whose vectors are held at once.
+    pub pictures: u32,
+    /// Widest aspect ratio of pictures to provide for.
+    pub max_ratio: f64,
+    /// Format of the KV cache.
+    pub kv: Elem,
+}
+
+/// KV cache rows when the user says nothing.
+pub const DEFAULT_CONTEXT: u32 = 4096;
+
+/// A checkpoint, understood.
+pub struct Imported {
+    /// The files.
+    pub checkpoint: Checkpoint,
+    /// The model's facts.
+    pub config: ModelConfig,
+    /// Sizes the program provides for.
+    pub sizes: Sizes,
+    /// What is computed.
+    pub program: Program,
+    /// Prompt schema.
+    pub chat: ChatTemplate,
+    /// Tokens that end an answer.
+    pub stop: Vec<u32>,
+    /// `tokenizer.json`, as it is.
+    pub tokenizer: Vec<u8>,
+}
+
+/// Reads headers and small files of a Hugging Face directory; weights stay on disk.
+///
+/// # Errors
+/// Names file and field, and what to do.
+pub fn import(dir: &Path, request: &Request) -> Result<Imported> {
+    let checkpoint = Checkpoint::open(dir).map_err(|e| Error::input(e.to_string()))?;
+    let config = ModelConfig::read(dir).map_err(|e| Error::input(e.to_string()))?;
+    let facts = TextFacts::read(dir, &config).map_err(|e| Error::input(e.to_string()))?;
+    let sizes = sizes(&config, request)?;
+    let program = family::build(&checkpoint, &config, &sizes)?;
+    let TextFacts { chat, stop, tokenizer_json: tokenizer, .. } = facts;
+    Ok(Imported { checkpoint, config, sizes, program, chat, stop, tokenizer })
+}
+
+fn sizes(config: &ModelConfig, request: &Request) -> Result<Sizes> {
+    let allowed = config.context;
+    let context = request.context.unwrap_or(allowed.min(DEFAULT_CONTEXT));
+    if context == 0 || context > allowed {
+        return Err(Error::input(format!("--context {context}: this model allows 1 to {allowed} tokens (max_position_embeddings)")));
+    }
+    if request.prefill_chunk == 0 || request.pictures == 0 || request.pictures > 64 {
+        return Err(Error::input("--prefill-chunk must be at least 1, --pictures 1 to 64"));
+    }
+    if !(1.0..=1000.0).contains(&request.max_ratio) {
+        return Err(Error::input("--max-ratio must be from 1 to 1000"));
+    }
+    let image = &config.image;
+    Ok(Sizes {
+        context,
+        prefill_chunk: request.prefill_chunk.min(context),
+        patches: patch_bound(image.scale_resolution, image.patch_size, request.max_ratio),
+        slices: (image.max_slice_nums + 1) * request.pictures,
+        kv: request.kv,
+    })
+}

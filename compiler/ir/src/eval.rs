@@ -1,0 +1,5 @@
+//! Placeholder.
+/// Values on the host.
+pub struct HostTensor;
+/// Placeholder.
+pub struct Machine;

@@ -1,0 +1,3 @@
+//! The text form of programs, graphs, kernels and types: prints, and parses back to the same text.
+
+mod types;

@@ -1,0 +1,60 @@
+//! Nodes become kernels; equal kernels are built once.
+
+use mcv_ir::plan::PlannedKernel;
+use mcv_ir::{Graph, Kernel, NodeId, Op, Program};
+use std::collections::HashMap;
+
+/// The kernel that computes a node.
+pub fn kernel_of(graph: &Graph, id: NodeId) -> Kernel {
+    let node = graph.node(id);
+    let args = graph.inputs(id).into_iter().map(|i| graph.node(i).ty.clone()).collect();
+    Kernel::new(node.op.clone(), node.epilogue.clone(), args, node.ty.clone())
+}
+
+/// Distinct kernels of a program by first use.
+#[derive(Default)]
+pub struct Table {
+    /// The kernels.
+    pub kernels: Vec<PlannedKernel>,
+    by_text: HashMap<String, usize>,
+}
+
+impl Table {
+    /// Index of a node's kernel, added when new. A `Store`'s result is the whole state.
+    pub fn index_of(&mut self, program: &Program, graph: &Graph, id: NodeId) -> usize {
+        let node = graph.node(id);
+        let mut kernel = kernel_of(graph, id);
+        if let Op::Store { state, .. } = &node.op {
+            kernel.result = program.state(*state).ty.clone();
+        }
+        let unit = node.unit.clone().unwrap_or_default();
+        let key = format!("{unit} {kernel}");
+        let next = self.kernels.len();
+        *self.by_text.entry(key).or_insert_with(|| {
+            let symbol = format!("k{next}_{}", stem(&kernel.op));
+            self.kernels.push(PlannedKernel { kernel, symbol, unit });
+            next
+        })
+    }
+}
+
+fn stem(op: &Op) -> &'static str {
+    match op {
+        Op::Store { .. } => "store",
+        Op::Gather => "gather",
+        Op::MergeRows => "merge_rows",
+        Op::MatMul => "matmul",
+        Op::LayerNorm { .. } => "layer_norm",
+        Op::RmsNorm { .. } => "rms_norm",
+        Op::RopeTable { .. } => "rope_table",
+        Op::Rope { .. } => "rope",
+        Op::Scores { .. } => "scores",
+        Op::Softmax { .. } => "softmax",
+        Op::Mix { .. } => "mix",
+        Op::Attention { .. } => "attention",
+        Op::Pointwise(_) => "pointwise",
+        Op::Concat => "concat",
+        Op::LastRow => "last_row",
+        Op::Input(_) | Op::Weight(_) | Op::State(_) | Op::Output(_) | Op::Columns { .. } => "none",
+    }
+}

@@ -1,0 +1,72 @@
+//! When each value of a phase is needed: steps are numbered in execution order, a value lives from the step that
+//! makes it to the last step that reads it or a view of it.
+
+use mcv_ir::{Graph, NodeId, Op, encode};
+use std::collections::HashMap;
+
+/// A value that needs arena bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifetime {
+    /// The node that owns the bytes.
+    pub node: NodeId,
+    /// Bytes at the largest sizes.
+    pub size: u64,
+    /// Step that makes it (0 for inputs).
+    pub start: u32,
+    /// One past the last step that reads it.
+    pub end: u32,
+}
+
+/// Execution order of the nodes that do work, and the lifetimes of all values in the arena.
+pub struct Schedule {
+    /// Nodes with work, in order; the index is the step.
+    pub steps: Vec<NodeId>,
+    /// Values by step of birth.
+    pub lifetimes: Vec<Lifetime>,
+}
+
+/// The node whose bytes a view shows.
+pub fn owner(graph: &Graph, mut id: NodeId) -> NodeId {
+    while graph.node(id).op.is_view() {
+        match graph.inputs(id).first() {
+            Some(&source) => id = source,
+            None => break,
+        }
+    }
+    id
+}
+
+/// Numbers the steps and finds each value's first and last.
+pub fn analyze(graph: &Graph) -> Schedule {
+    let order = graph.order();
+    let works = |id: &NodeId| !graph.node(*id).op.is_source() && !graph.node(*id).op.is_view();
+    let steps: Vec<NodeId> = order.iter().copied().filter(works).collect();
+    let step_of: HashMap<NodeId, u32> = steps.iter().enumerate().map(|(i, n)| (*n, i as u32)).collect();
+    let last = steps.len() as u32;
+
+    let mut lives: HashMap<NodeId, (u32, u32)> = HashMap::new();
+    for &id in &order {
+        if in_arena(graph, id) {
+            let birth = step_of.get(&id).copied().unwrap_or(0);
+            lives.insert(id, (birth, birth + 1));
+        }
+        let reader_end = if matches!(graph.node(id).op, Op::Output(_)) { Some(last) } else { step_of.get(&id).map(|s| s + 1) };
+        let Some(end) = reader_end else { continue };
+        for input in graph.inputs(id) {
+            if let Some(life) = lives.get_mut(&owner(graph, input)) {
+                life.1 = life.1.max(end);
+            }
+        }
+    }
+    let alive = |id: &NodeId| lives.get(id).map(|&(start, end)| (*id, start, end));
+    let lifetimes = order
+        .iter()
+        .filter_map(alive)
+        .map(|(node, start, end)| Lifetime { node, size: encode::bytes(&graph.node(node).ty), start, end })
+        .collect();
+    Schedule { steps, lifetimes }
+}
+
+fn in_arena(graph: &Graph, id: NodeId) -> bool {
+    !matches!(graph.node(id).op, Op::Weight(_) | Op::State(_) | Op::Store { .. } | Op::Columns { .. } | Op::Output(_))
+}

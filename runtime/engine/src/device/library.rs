@@ -1,0 +1,120 @@
+//! Kernel libraries: the best level this CPU has, loaded from the artifact without touching the file system.
+
+use super::features;
+use crate::error::{Error, Result};
+use mcv_artifact::Archive;
+use mcv_artifact::manifest::{Library as Entry, Manifest};
+
+/// One argument of a kernel; layout fixed by the calling convention (`mcv-ir`, module `kernel`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Arg {
+    /// First byte.
+    pub data: *mut u8,
+    /// Bytes from row to row.
+    pub stride: i64,
+}
+
+/// A kernel's call; layout fixed by the calling convention.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// Inputs, epilogue operands, result.
+    pub arg: *const Arg,
+    /// Sizes.
+    pub dim: *const i64,
+    /// Float constants.
+    pub scalar: *const f32,
+}
+
+// SAFETY: a call is shared by the threads that run disjoint units of it; kernels only read the call itself.
+unsafe impl Sync for Call {}
+
+/// Entry points of one kernel.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel {
+    /// Independent work units of a call.
+    pub units: unsafe extern "C" fn(*const Call) -> i64,
+    /// Runs units `begin..end`.
+    pub run: unsafe extern "C" fn(*const Call, i64, i64),
+}
+
+/// A loaded library; the kernels live as long as it does.
+pub struct Library {
+    /// Level that was picked.
+    pub level: String,
+    /// Kernels by index.
+    pub kernels: Vec<Kernel>,
+    _handle: libloading::Library,
+}
+
+/// Largest kernel library that is accepted.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Loads the first library of the manifest (best first) that this CPU can run; `only` restricts it to one level.
+pub fn load(archive: &Archive, manifest: &Manifest, only: Option<&str>) -> Result<Library> {
+    let entry = pick(manifest, only)?;
+    let bytes = archive.read(&entry.entry, MAX_BYTES)?;
+    let handle = open(&bytes).map_err(|e| Error::Device(format!("kernels {} can't be loaded: {e}", entry.entry)))?;
+    let kernels = entry.symbols.iter().map(|s| resolve(&handle, s, &entry.entry)).collect::<Result<_>>()?;
+    Ok(Library { level: entry.level.clone(), kernels, _handle: handle })
+}
+
+fn pick<'a>(manifest: &'a Manifest, only: Option<&str>) -> Result<&'a Entry> {
+    let fits = |l: &&Entry| {
+        l.family == features::FAMILY
+            && l.needs.iter().all(|n| features::has(n))
+            && only.is_none_or(|level| level == l.level)
+    };
+    manifest.libraries.iter().find(fits).ok_or_else(|| {
+        let have: Vec<String> =
+            manifest.libraries.iter().map(|l| format!("{}/{} [{}]", l.family, l.level, l.needs.join(" "))).collect();
+        Error::Device(format!(
+            "no kernels in this artifact fit this {} CPU{}; it holds {}; compile for another --target",
+            features::FAMILY,
+            only.map_or(String::new(), |l| format!(" at level {l}")),
+            have.join(", ")
+        ))
+    })
+}
+
+fn resolve(handle: &libloading::Library, symbol: &str, entry: &str) -> Result<Kernel> {
+    let missing = |e: libloading::Error| Error::Artifact(format!("{entry} lacks kernel {symbol}: {e}"));
+    // SAFETY: the compiler emits both functions with exactly these types, see `mcv-ir`, module `kernel`.
+    unsafe {
+        let run = *handle.get(symbol.as_bytes()).map_err(missing)?;
+        let units = *handle.get(format!("{symbol}_units").as_bytes()).map_err(missing)?;
+        Ok(Kernel { units, run })
+    }
+}
+
+/// `dlopen` wants a file name: an anonymous file has one under `/proc/self/fd`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn open(bytes: &[u8]) -> std::result::Result<libloading::Library, Box<dyn std::error::Error>> {
+    use std::io::Write;
+    use std::os::fd::{AsRawFd, FromRawFd};
+    // SAFETY: a plain system call; the descriptor it returns is owned by `file` and nothing else.
+    let mut file = unsafe {
+        let fd = libc::memfd_create(c"mcv-kernels".as_ptr(), libc::MFD_CLOEXEC);
+        if fd < 0 {
+            return Err(std::io::Error::last_os_error().into());
+        }
+        std::fs::File::from_raw_fd(fd)
+    };
+    file.write_all(bytes)?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // SAFETY: the object was emitted by the compiler and has no initializers of its own.
+    Ok(unsafe { libloading::Library::new(path)? })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn open(bytes: &[u8]) -> std::result::Result<libloading::Library, Box<dyn std::error::Error>> {
+    use std::io::Write;
+    let path = std::env::temp_dir().join(format!("mcv-kernels-{}.so", std::process::id()));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+    file.write_all(bytes)?;
+    // SAFETY: the object was emitted by the compiler and has no initializers of its own.
+    let library = unsafe { libloading::Library::new(&path) };
+    let _ = std::fs::remove_file(&path);
+    Ok(library?)
+}

@@ -1,0 +1,4 @@
+//! Placeholder.
+
+pub mod image;
+pub mod text;

@@ -1,0 +1,156 @@
+//! The phases of an artifact behind three verbs: encode a slice, prefill a chunk, decode a token.
+
+use crate::error::{Error, Result};
+use crate::machine::Machine;
+use mcv_artifact::manifest::{Limits, Manifest};
+use std::sync::Arc;
+
+/// State that carries picture vectors from `vision` to `prefill`.
+const IMAGE_TOKENS: &str = "image_tokens";
+
+/// One slice as the vision phase wants it.
+pub(super) struct SliceInput {
+    /// `[patches, 3 * p * p]`.
+    pub patches: Vec<f32>,
+    /// Index in the position table, per patch.
+    pub position_ids: Vec<i32>,
+    /// Row in the slice's grid, per patch.
+    pub grid_rows: Vec<i32>,
+    /// Column in the slice's grid, per patch.
+    pub grid_cols: Vec<i32>,
+}
+
+/// A machine whose phases are known by name.
+pub(super) struct Model {
+    pub manifest: Arc<Manifest>,
+    pub limits: Limits,
+    /// Vectors per slice.
+    pub queries: usize,
+    pub machine: Machine,
+    vision: Option<usize>,
+    prefill: usize,
+    decode: usize,
+    logits: Vec<f32>,
+}
+
+impl Model {
+    /// Finds the phases; the manifest has passed [`crate::check::check`].
+    pub fn new(manifest: Arc<Manifest>, machine: Machine) -> Result<Self> {
+        let limits = manifest.limits.unwrap_or_default();
+        Ok(Model {
+            limits,
+            queries: manifest.image.as_ref().map_or(0, |i| i.queries as usize),
+            vision: machine.phase("vision").ok(),
+            prefill: machine.phase("prefill")?,
+            decode: machine.phase("decode")?,
+            logits: vec![0.0; limits.vocab as usize],
+            manifest,
+            machine,
+        })
+    }
+
+    /// Maps the vision weights, and only them.
+    pub fn enter_vision(&mut self) -> Result<()> {
+        self.machine.enter(self.vision()?)
+    }
+
+    /// Maps the weights of the language model, and only them.
+    pub fn enter_language(&mut self) -> Result<()> {
+        self.machine.enter(self.prefill)
+    }
+
+    /// Runs one slice; its vectors become rows `index * queries ..` of the picture state.
+    pub fn encode(&mut self, slice: &SliceInput, index: usize) -> Result<()> {
+        let vision = self.vision()?;
+        let patches = slice.position_ids.len();
+        self.fill(vision, "patches", patches, slice.patches.iter().copied())?;
+        self.fill(vision, "position_ids", patches, slice.position_ids.iter().copied())?;
+        self.fill(vision, "grid_rows", patches, slice.grid_rows.iter().copied())?;
+        self.fill(vision, "grid_cols", patches, slice.grid_cols.iter().copied())?;
+        let slot = index * self.queries;
+        self.machine.run(vision, &[("patches", patches as i64), ("slot", slot as i64)])
+    }
+
+    /// Runs one chunk of tokens from cache row `pos` on. `rows` says which of them are picture vectors: -1 for
+    /// text, else a row of the picture state.
+    pub fn prefill(&mut self, ids: &[u32], rows: &[i32], pos: usize) -> Result<()> {
+        let phase = self.prefill;
+        self.machine.enter(phase)?;
+        self.fill_tokens(phase, ids, pos)?;
+        if self.machine.has_port(phase, "image_rows") {
+            self.fill(phase, "image_rows", ids.len(), rows.iter().copied())?;
+        }
+        let (tokens, pos) = (ids.len() as i64, pos as i64);
+        self.machine.run(phase, &[("tokens", tokens), ("pos", pos), ("context", pos + tokens)])?;
+        self.keep_logits(phase)
+    }
+
+    /// Runs one token at cache row `pos`.
+    pub fn decode(&mut self, id: u32, pos: usize) -> Result<()> {
+        let phase = self.decode;
+        self.machine.enter(phase)?;
+        self.fill_tokens(phase, &[id], pos)?;
+        let pos = pos as i64;
+        self.machine.run(phase, &[("pos", pos), ("context", pos + 1)])?;
+        self.keep_logits(phase)
+    }
+
+    /// Logits `[vocab]` after the last token that ran.
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
+    }
+
+    /// The first `slices * queries` rows of the picture state, row-major, and their width.
+    pub fn image_tokens(&mut self, slices: usize) -> Result<(Vec<f32>, usize)> {
+        let state = self.manifest.states.iter().find(|s| s.name == IMAGE_TOKENS);
+        let width = state.map_or(0, |s| s.stride as usize / 4);
+        let count = slices * self.queries * width;
+        Ok((self.machine.state::<f32>(IMAGE_TOKENS, count)?.to_vec(), width))
+    }
+
+    /// Promised peak of a phase in bytes.
+    pub fn promised(&self, phase: &str) -> u64 {
+        self.manifest.phases.iter().find(|p| p.name == phase).map_or(0, |p| p.peak)
+    }
+
+    fn vision(&self) -> Result<usize> {
+        self.vision.ok_or_else(|| {
+            Error::Input("this artifact was compiled without a vision tower and takes no pictures".into())
+        })
+    }
+
+    fn fill_tokens(&mut self, phase: usize, ids: &[u32], pos: usize) -> Result<()> {
+        let vocab = self.limits.vocab;
+        if let Some(id) = ids.iter().find(|id| **id >= vocab) {
+            return Err(Error::Input(format!(
+                "token {id} lies outside the model's vocabulary of {vocab}; the tokenizer belongs to another model"
+            )));
+        }
+        self.fill(phase, "token_ids", ids.len(), ids.iter().map(|id| *id as i32))?;
+        self.fill(phase, "positions", ids.len(), (pos..pos + ids.len()).map(|p| p as i32))
+    }
+
+    fn fill<T: crate::device::memory::Plain>(
+        &mut self,
+        phase: usize,
+        name: &str,
+        rows: usize,
+        values: impl ExactSizeIterator<Item = T>,
+    ) -> Result<()> {
+        let port = self.machine.port::<T>(phase, name, rows)?;
+        if port.len() != values.len() {
+            return Err(Error::Bug(format!("{name}: {} values for {}", values.len(), port.len())));
+        }
+        port.iter_mut().zip(values).for_each(|(to, from)| *to = from);
+        Ok(())
+    }
+
+    fn keep_logits(&mut self, phase: usize) -> Result<()> {
+        let port = self.machine.port::<f32>(phase, "logits", 1)?;
+        match port.len() == self.logits.len() {
+            true => self.logits.copy_from_slice(port),
+            false => return Err(Error::Bug(format!("{} logits for {} tokens", port.len(), self.logits.len()))),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+MCV_INLINE void @symbol@_rows(const mcv_call *c, @tiles_param@const int64_t *panel, const int PANELS, int64_t m, int64_t end) {
+    @row_loops@
+}
+
+/* A unit: up to @block_m@ rows times up to @block_n@ panels. */
+MCV_API int64_t @symbol@_units(const mcv_call *c) {
+    @sizes@
+    return mcv_div_up(M, @block_m@) * mcv_div_up(@all_panels@, @block_n@);
+}
+
+MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
+    @sizes@
+    const int64_t panels = @all_panels@, across = mcv_div_up(panels, @block_n@);
+    @tiles_begin@
+    for (int64_t u = begin; u < end; u++) {
+        const int64_t m = u / across * @block_m@, m_end = mcv_min(M, m + @block_m@);
+        const int64_t p_end = mcv_min(panels, (u % across + 1) * @block_n@);
+        int64_t p = u % across * @block_n@;
+        @panel_loops@
+    }
+    @tiles_end@
+}

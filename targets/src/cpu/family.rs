@@ -1,0 +1,79 @@
+//! Kernel families: what remains of a kernel when sizes and constants come from the call. Kernels of one family share
+//! one text in [`mcv_ir::target::Mode::Generic`].
+
+use mcv_ir::{Act, Elem, Kernel, Layout, Op, Pointwise, TensorType};
+
+/// The op's name in texts.
+pub fn op_name(op: &Op) -> &'static str {
+    match op {
+        Op::Input(_) => "input",
+        Op::Weight(_) => "weight",
+        Op::State(_) => "state",
+        Op::Store { .. } => "store",
+        Op::Output(_) => "output",
+        Op::Gather => "gather",
+        Op::MergeRows => "merge_rows",
+        Op::MatMul => "matmul",
+        Op::LayerNorm { .. } => "layer_norm",
+        Op::RmsNorm { .. } => "rms_norm",
+        Op::RopeTable { .. } => "rope_table",
+        Op::Rope { .. } => "rope",
+        Op::Scores { .. } => "scores",
+        Op::Softmax { .. } => "softmax",
+        Op::Mix { .. } => "mix",
+        Op::Attention { .. } => "attention",
+        Op::Pointwise(_) => "pointwise",
+        Op::Columns { .. } => "columns",
+        Op::Concat => "concat",
+        Op::LastRow => "last_row",
+    }
+}
+
+/// All that stays fixed at compile time, as text: `matmul q8/32@summed q4/32@panels16x4 f32 {bias} -> f32`.
+pub fn family_key(kernel: &Kernel) -> String {
+    let mut key = op_name(&kernel.op).to_string();
+    match &kernel.op {
+        Op::Attention { causal: true, .. } | Op::Softmax { causal: true } => key += " causal",
+        Op::RmsNorm { groups, .. } if *groups > 1 => key += " grouped",
+        Op::Pointwise(p) => key += &format!(" {}", step(p)),
+        _ => {}
+    }
+    for arg in &kernel.args {
+        key += &format!(" {}", format_of(arg));
+    }
+    let steps: Vec<String> = kernel.epilogue.iter().map(step).collect();
+    format!("{key} {{{}}} -> {}", steps.join(", "), format_of(&kernel.result))
+}
+
+fn format_of(ty: &TensorType) -> String {
+    let elem = match ty.elem {
+        Elem::F32 => "f32".into(),
+        Elem::F16 => "f16".into(),
+        Elem::Bf16 => "bf16".into(),
+        Elem::I32 => "i32".into(),
+        Elem::Q8 { group } => format!("q8/{group}"),
+        Elem::Q4 { group } => format!("q4/{group}"),
+    };
+    match ty.layout {
+        Layout::Rows => elem,
+        Layout::Summed => format!("{elem}@summed"),
+        Layout::Panels { rows, depth } => format!("{elem}@panels{rows}x{depth}"),
+    }
+}
+
+fn step(p: &Pointwise) -> String {
+    let act = |a: &Act| match a {
+        Act::Gelu => "gelu",
+        Act::GeluTanh => "gelu_tanh",
+        Act::Silu => "silu",
+    };
+    match p {
+        Pointwise::Bias => "bias".into(),
+        Pointwise::Add => "add".into(),
+        Pointwise::Mul => "mul".into(),
+        Pointwise::Scale(_) => "scale".into(),
+        Pointwise::Act(a) => act(a).into(),
+        Pointwise::Gated(a) => format!("gated {}", act(a)),
+        Pointwise::Quantize { group } => format!("quantize/{group}"),
+    }
+}

@@ -1,0 +1,12 @@
+//! Targets: a [`mcv_ir::Kernel`] and a schedule become source text; a C compiler makes it a shared object.
+//!
+//! This crate must never know a graph, a pass, a checkpoint or the runtime's memory.
+
+pub mod cpu;
+pub mod isa;
+pub mod stock;
+pub mod toolchain;
+
+pub use cpu::CpuTarget;
+pub use stock::{stock_kernels, stock_source, stock_symbol};
+pub use toolchain::Toolchain;

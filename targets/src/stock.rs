@@ -1,0 +1,192 @@
+//! Kernels that fit every checkpoint of the model family, one per [`family_key`]: built with the compiler, for users
+//! without a C compiler.
+
+use crate::cpu::CpuTarget;
+use crate::cpu::family::{family_key, op_name};
+use crate::cpu::supports::PANELS;
+use mcv_ir::target::{Level, Mode, Target};
+use mcv_ir::{Act, Dim, Elem, Kernel, Layout, Op, Pointwise, Result, StateId, TensorType};
+use std::collections::HashSet;
+
+const GROUP: u16 = 32;
+const Q8: Elem = Elem::Q8 { group: GROUP };
+const Q4: Elem = Elem::Q4 { group: GROUP };
+const FLOATS: [Elem; 3] = [Elem::F32, Elem::F16, Elem::Bf16];
+const CACHE: [Elem; 2] = [Elem::F32, Elem::F16];
+const QUANTIZE: Pointwise = Pointwise::Quantize { group: GROUP };
+/// Any width: sizes come from the call.
+const WIDTH: u32 = 64;
+
+/// One representative of every family the pipeline can need.
+pub fn stock_kernels() -> Vec<Kernel> {
+    let all = [matmuls(), norms(), tables(), rotary(), attention(), pointwise()].concat();
+    let mut seen = HashSet::new();
+    all.into_iter().filter(|k| seen.insert(family_key(k))).collect()
+}
+
+/// The function that runs the kernel's family: `stock_<op>_<hash of the family key>` (FNV-1a, 64 bits).
+pub fn stock_symbol(kernel: &Kernel) -> String {
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = family_key(kernel).bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+    format!("stock_{}_{hash:016x}", op_name(&kernel.op))
+}
+
+/// The file of all stock kernels of a level.
+///
+/// # Errors
+/// `Bug` if a stock kernel can't be emitted.
+pub fn stock_source(level: &Level) -> Result<String> {
+    let target = CpuTarget::x86_64();
+    let mut text = target.prelude(level);
+    for kernel in stock_kernels() {
+        let schedules = target.schedules(&kernel, level);
+        let Some(schedule) = schedules.first() else { continue };
+        text += &target.emit(&kernel, &stock_symbol(&kernel), level, schedule, Mode::Generic)?.body;
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn rows(elem: Elem, width: u32) -> TensorType {
+    TensorType::new(elem, [Dim::up_to("rows", 64), Dim::Is(width)])
+}
+
+fn vector(elem: Elem, len: u32) -> TensorType {
+    TensorType::new(elem, [Dim::Is(len)])
+}
+
+fn ids() -> TensorType {
+    TensorType::new(Elem::I32, [Dim::up_to("rows", 64)])
+}
+
+/// A kernel with the operands its epilogue asks for; `vectors` is the format of bias vectors.
+fn kernel(op: Op, inputs: Vec<TensorType>, epilogue: &[Pointwise], vectors: Elem, width: u32) -> Kernel {
+    let mut args = inputs;
+    let gated = epilogue.iter().any(|p| matches!(p, Pointwise::Gated(_)));
+    for step in epilogue {
+        match step {
+            Pointwise::Bias => args.push(vector(vectors, width)),
+            Pointwise::Add | Pointwise::Mul => args.push(rows(Elem::F32, width)),
+            _ => {}
+        }
+    }
+    let result = rows(Elem::F32, if gated { width / 2 } else { width });
+    let quantized = epilogue.last() == Some(&QUANTIZE) || op == Op::Pointwise(QUANTIZE);
+    let result = if quantized { result.with_elem(Q8).with_layout(Layout::Summed) } else { result };
+    Kernel::new(op, epilogue.to_vec(), args, result)
+}
+
+fn matmuls() -> Vec<Kernel> {
+    use Pointwise::{Add, Bias, Gated, Scale};
+    let (scale, gate) = (Scale(1.0), Gated(Act::Silu));
+    let plain: [&[Pointwise]; 5] = [&[], &[Add], &[scale], &[scale, Add], &[gate]];
+    let biased: [&[Pointwise]; 6] = [
+        &[Bias],
+        &[Bias, Pointwise::Act(Act::Gelu)],
+        &[Bias, Pointwise::Act(Act::GeluTanh)],
+        &[Bias, Add],
+        &[Bias, scale],
+        &[Bias, scale, Add],
+    ];
+    let mut all = Vec::new();
+    for weight in [Elem::F32, Elem::F16, Elem::Bf16, Q8, Q4] {
+        let float = FLOATS.contains(&weight);
+        let x = if float { rows(Elem::F32, WIDTH) } else { rows(Q8, WIDTH).with_layout(Layout::Summed) };
+        let w = TensorType::new(weight, [Dim::Is(WIDTH), Dim::Is(WIDTH)]).with_layout(PANELS);
+        let of = |chain: &&[Pointwise], bias| kernel(Op::MatMul, vec![x.clone(), w.clone()], chain, bias, WIDTH);
+        all.extend(plain.iter().map(|chain| of(chain, Elem::F32)));
+        for bias in FLOATS.into_iter().filter(|b| !float || *b == weight || *b == Elem::F32) {
+            all.extend(biased.iter().map(|chain| of(chain, bias)));
+        }
+    }
+    all
+}
+
+fn norms() -> Vec<Kernel> {
+    let mut all = Vec::new();
+    for elem in FLOATS {
+        let (x, gain) = (rows(Elem::F32, WIDTH), vector(elem, WIDTH));
+        for epilogue in [&[][..], &[QUANTIZE], &[Pointwise::Add], &[Pointwise::Scale(1.0)], &[Pointwise::Scale(1.0), QUANTIZE]] {
+            let layer = vec![x.clone(), gain.clone(), gain.clone()];
+            all.push(kernel(Op::LayerNorm { eps: 1e-6 }, layer, epilogue, elem, WIDTH));
+            let rms = vec![x.clone(), gain.clone()];
+            all.push(kernel(Op::RmsNorm { eps: 1e-6, groups: 1 }, rms, epilogue, elem, WIDTH));
+        }
+        let grouped = vec![x, vector(elem, WIDTH / 2)];
+        all.push(kernel(Op::RmsNorm { eps: 1e-6, groups: 2 }, grouped, &[], elem, WIDTH));
+    }
+    all
+}
+
+fn tables() -> Vec<Kernel> {
+    let mut all = Vec::new();
+    for elem in [Elem::F32, Elem::F16, Elem::Bf16, Q8, Q4] {
+        let table = TensorType::new(elem, [Dim::Is(4), Dim::Is(WIDTH)]);
+        for epilogue in [&[][..], &[Pointwise::Scale(1.0)], &[Pointwise::Add], &[QUANTIZE]] {
+            all.push(kernel(Op::Gather, vec![table.clone(), ids()], epilogue, Elem::F32, WIDTH));
+        }
+    }
+    let x = rows(Elem::F32, WIDTH);
+    all.push(kernel(Op::MergeRows, vec![x.clone(), x.clone(), ids()], &[], Elem::F32, WIDTH));
+    all.push(kernel(Op::LastRow, vec![x.clone()], &[], Elem::F32, WIDTH));
+    all.push(kernel(Op::LastRow, vec![x.clone()], &[QUANTIZE], Elem::F32, WIDTH));
+    all.extend([2, 3].map(|n| kernel(Op::Concat, vec![x.clone(); n], &[], Elem::F32, WIDTH)));
+    all
+}
+
+fn rotary() -> Vec<Kernel> {
+    let x = rows(Elem::F32, WIDTH);
+    let mut all = vec![
+        kernel(Op::RopeTable { scale: 1.0 }, vec![ids(), vector(Elem::F32, WIDTH / 2)], &[], Elem::F32, WIDTH),
+        kernel(Op::Rope { heads: 1 }, vec![x.clone(), x.clone()], &[], Elem::F32, WIDTH),
+    ];
+    for elem in CACHE {
+        for inputs in [1, 2] {
+            let state = TensorType::new(elem, [Dim::Is(64), Dim::Is(WIDTH)]);
+            let op = Op::Store { state: StateId(0), at: "at".into() };
+            all.push(Kernel::new(op, vec![], vec![x.clone(); inputs], state));
+        }
+    }
+    all
+}
+
+fn attention() -> Vec<Kernel> {
+    let (q, scores) = (rows(Elem::F32, WIDTH), TensorType::f32([Dim::Is(1), Dim::up_to("rows", 64), Dim::Is(64)]));
+    let (heads, kv_heads, scale) = (1, 1, 1.0);
+    let mut all = Vec::new();
+    for cache in CACHE.map(|e| rows(e, WIDTH)) {
+        for (causal, table) in [(false, false), (true, false), (false, true), (true, true)] {
+            let mut args = vec![q.clone(), cache.clone(), cache.clone()];
+            args.extend(table.then(|| q.clone()));
+            all.push(kernel(Op::Attention { heads, kv_heads, scale, causal }, args, &[], Elem::F32, WIDTH));
+        }
+        let parts = vec![q.clone(), cache.clone()];
+        all.push(Kernel::new(Op::Scores { heads, kv_heads, scale }, vec![], parts, scores.clone()));
+        all.push(kernel(Op::Mix { heads, kv_heads }, vec![scores.clone(), cache], &[], Elem::F32, WIDTH));
+    }
+    for causal in [false, true] {
+        all.push(Kernel::new(Op::Softmax { causal }, vec![], vec![scores.clone()], scores.clone()));
+    }
+    all
+}
+
+fn pointwise() -> Vec<Kernel> {
+    use Pointwise::{Add, Bias, Gated, Mul, Scale};
+    let acts = [Act::Gelu, Act::GeluTanh, Act::Silu];
+    let x = || rows(Elem::F32, WIDTH);
+    let mut all: Vec<Kernel> = [Scale(1.0), QUANTIZE].into_iter().chain(acts.map(Pointwise::Act)).map(|p| kernel(Op::Pointwise(p), vec![x()], &[], Elem::F32, WIDTH)).collect();
+    for p in [Add, Mul] {
+        for epilogue in [&[][..], &[QUANTIZE], &[Scale(1.0)]] {
+            all.push(kernel(Op::Pointwise(p), vec![x(), x()], epilogue, Elem::F32, WIDTH));
+        }
+    }
+    for act in acts {
+        for epilogue in [&[][..], &[QUANTIZE]] {
+            let mut gated = kernel(Op::Pointwise(Gated(act)), vec![x()], epilogue, Elem::F32, WIDTH);
+            gated.result = TensorType { shape: rows(Elem::F32, WIDTH / 2).shape, ..gated.result };
+            all.push(gated);
+        }
+    }
+    all.extend(FLOATS.map(|e| kernel(Op::Pointwise(Bias), vec![x(), vector(e, WIDTH)], &[], Elem::F32, WIDTH)));
+    all
+}
