@@ -2,7 +2,7 @@
 //! without a C compiler.
 
 use crate::cpu::CpuTarget;
-use crate::cpu::family::{family_key, op_name};
+use crate::cpu::family::family_key;
 use crate::cpu::supports::PANELS;
 use mcv_ir::target::{Level, Mode, Target};
 use mcv_ir::{Act, Dim, Elem, Kernel, Layout, Op, Pointwise, Result, StateId, TensorType};
@@ -28,7 +28,7 @@ pub fn stock_kernels() -> Vec<Kernel> {
 pub fn stock_symbol(kernel: &Kernel) -> String {
     let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = family_key(kernel).bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
-    format!("stock_{}_{hash:016x}", op_name(&kernel.op))
+    format!("stock_{}_{hash:016x}", kernel.op.name())
 }
 
 /// The file of all stock kernels of a level.
@@ -106,7 +106,9 @@ fn norms() -> Vec<Kernel> {
     let mut all = Vec::new();
     for elem in FLOATS {
         let (x, gain) = (rows(Elem::F32, WIDTH), vector(elem, WIDTH));
-        for epilogue in [&[][..], &[QUANTIZE], &[Pointwise::Add], &[Pointwise::Scale(1.0)], &[Pointwise::Scale(1.0), QUANTIZE]] {
+        for epilogue in
+            [&[][..], &[QUANTIZE], &[Pointwise::Add], &[Pointwise::Scale(1.0)], &[Pointwise::Scale(1.0), QUANTIZE]]
+        {
             let layer = vec![x.clone(), gain.clone(), gain.clone()];
             all.push(kernel(Op::LayerNorm { eps: 1e-6 }, layer, epilogue, elem, WIDTH));
             let rms = vec![x.clone(), gain.clone()];
@@ -174,7 +176,11 @@ fn pointwise() -> Vec<Kernel> {
     use Pointwise::{Add, Bias, Gated, Mul, Scale};
     let acts = [Act::Gelu, Act::GeluTanh, Act::Silu];
     let x = || rows(Elem::F32, WIDTH);
-    let mut all: Vec<Kernel> = [Scale(1.0), QUANTIZE].into_iter().chain(acts.map(Pointwise::Act)).map(|p| kernel(Op::Pointwise(p), vec![x()], &[], Elem::F32, WIDTH)).collect();
+    let mut all: Vec<Kernel> = [Scale(1.0), QUANTIZE]
+        .into_iter()
+        .chain(acts.map(Pointwise::Act))
+        .map(|p| kernel(Op::Pointwise(p), vec![x()], &[], Elem::F32, WIDTH))
+        .collect();
     for p in [Add, Mul] {
         for epilogue in [&[][..], &[QUANTIZE], &[Scale(1.0)]] {
             all.push(kernel(Op::Pointwise(p), vec![x(), x()], epilogue, Elem::F32, WIDTH));

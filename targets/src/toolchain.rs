@@ -14,8 +14,6 @@ const MESSAGE_LINES: usize = 12;
 /// A C compiler that makes shared objects for this machine.
 pub struct Toolchain {
     program: PathBuf,
-    arguments: Vec<std::ffi::OsString>,
-    environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
 }
 
 impl Toolchain {
@@ -25,16 +23,13 @@ impl Toolchain {
     /// `Unsupported` where there is none; kernels built beforehand ([`crate::stock`]) are the way out.
     pub fn find() -> Result<Toolchain> {
         let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        let triple = if cfg!(target_os = "macos") { format!("{}-apple-darwin", std::env::consts::ARCH) } else { triple };
+        let triple =
+            if cfg!(target_os = "macos") { format!("{}-apple-darwin", std::env::consts::ARCH) } else { triple };
         let mut build = cc::Build::new();
         build.target(&triple).host(&triple).opt_level(3).debug(false).out_dir(std::env::temp_dir());
         build.cargo_metadata(false).cargo_warnings(false);
         let tool = build.try_get_compiler().map_err(|e| no_compiler(&e.to_string()))?;
-        let found = Toolchain {
-            program: tool.path().to_path_buf(),
-            arguments: Vec::new(),
-            environment: tool.env().to_vec(),
-        };
+        let found = Toolchain { program: tool.path().to_path_buf() };
         found.probe().map(|()| found)
     }
 
@@ -43,14 +38,8 @@ impl Toolchain {
         &self.program
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments).envs(self.environment.iter().map(|(k, v)| (k, v)));
-        command
-    }
-
     fn probe(&self) -> Result<()> {
-        match self.command().arg("--version").output() {
+        match Command::new(&self.program).arg("--version").output() {
             Ok(out) if out.status.success() => Ok(()),
             Ok(out) => Err(no_compiler(&format!("`{} --version` failed: {}", self.program.display(), out.status))),
             Err(e) => Err(no_compiler(&format!("`{}`: {e}", self.program.display()))),
@@ -67,10 +56,12 @@ impl Toolchain {
 
     /// [`Toolchain::compile`] with the flags given one by one.
     pub fn compile_with(&self, source: &str, flags: &[&str], out: &Path) -> Result<()> {
-        let folder = tempfile::tempdir().map_err(|e| Error::unsupported(format!("no temporary folder for the C compiler: {e}; set TMPDIR")))?;
+        let folder = tempfile::tempdir()
+            .map_err(|e| Error::unsupported(format!("no temporary folder for the C compiler: {e}; set TMPDIR")))?;
         let file = folder.path().join("kernels.c");
-        std::fs::write(&file, source).map_err(|e| Error::unsupported(format!("{}: {e}; set TMPDIR to a folder with room", file.display())))?;
-        let mut command = self.command();
+        std::fs::write(&file, source)
+            .map_err(|e| Error::unsupported(format!("{}: {e}; set TMPDIR to a folder with room", file.display())))?;
+        let mut command = Command::new(&self.program);
         command.args(FLAGS).args(flags).arg("-shared").arg("-o").arg(out).arg(&file).arg("-lm");
         let result = command.output().map_err(|e| no_compiler(&format!("`{}`: {e}", self.program.display())))?;
         if result.status.success() {

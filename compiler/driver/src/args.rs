@@ -12,7 +12,7 @@ pub struct Cli {
     pub job: Option<Job>,
     /// Compile.
     #[command(flatten)]
-    pub compile: Option<CompileArgs>,
+    pub compile: CompileArgs,
 }
 
 /// Jobs beside compiling.
@@ -45,9 +45,10 @@ pub enum Job {
 /// Options of a compilation.
 #[derive(Debug, Clone, Args)]
 pub struct CompileArgs {
-    /// Hugging Face directory of the checkpoint: config.json, *.safetensors, tokenizer.json.
+    /// Hugging Face directory of the checkpoint: config.json, *.safetensors, tokenizer.json; default: the small model
+    /// inside this program, which reads short texts.
     #[arg(value_name = "MODEL_DIR")]
-    pub model: PathBuf,
+    pub model: Option<PathBuf>,
     /// Artifact to write.
     #[arg(short, long, value_name = "FILE", default_value = "model.mcv")]
     pub output: PathBuf,

@@ -5,7 +5,7 @@ use crate::emit::{self, Choice};
 use crate::manifest::{self, Parts, library_entry, segment_entry};
 use crate::pack::{self, Origin, Rounding, output};
 use crate::progress::Progress;
-use crate::{explain, recipe, report, soc};
+use crate::{embedded, explain, recipe, report, soc};
 use mcv_artifact::{Writer, manifest as m};
 use mcv_import::{Imported, Request};
 use mcv_ir::plan::Plan;
@@ -13,10 +13,12 @@ use mcv_ir::soc::Soc;
 use mcv_ir::target::Target;
 use mcv_ir::{Error, Program, Result, text};
 use mcv_passes::pass::{Context, run_passes};
+use mcv_passes::place::{self, Row};
 use mcv_passes::plan::{self, arena};
 use mcv_passes::recipe::Recipe;
 use mcv_targets::cpu::CpuTarget;
-use prost::Message;
+use mcv_artifact::Message;
+use std::path::Path;
 
 /// What a compilation did.
 pub struct Outcome {
@@ -32,6 +34,8 @@ pub struct Outcome {
     pub recipe: Recipe,
     /// What rounding did per weight.
     pub roundings: Vec<Rounding>,
+    /// Predicted cost per op.
+    pub costs: Vec<Row>,
     /// Bytes of the artifact.
     pub artifact_bytes: u64,
     /// Seconds from start to rename.
@@ -43,7 +47,9 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let started = std::time::Instant::now();
     let soc = soc::load(&args.target)?;
     let recipe = recipe::load(&args.recipe)?;
-    let imported = mcv_import::import(&args.model, &request(args, &recipe))?;
+    let built_in = if args.model.is_none() { Some(embedded::extract()?) } else { None };
+    let dir = args.model.as_deref().or(built_in.as_ref().map(|d| d.path())).unwrap_or(Path::new("."));
+    let imported = mcv_import::import(dir, &request(args, &recipe))?;
     imported.config.warnings.iter().for_each(|w| eprintln!("mcv-compile: warning: {w}"));
 
     let cpu = CpuTarget::x86_64();
@@ -70,9 +76,10 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let roundings = write(args, &parts)?;
     let artifact_bytes = std::fs::metadata(&args.output).map_or(0, |m| m.len());
     let seconds = started.elapsed().as_secs_f64();
-    let outcome = Outcome { imported, program, plan, soc, recipe, roundings, artifact_bytes, seconds };
+    let costs = place::explain(&program, &context, &soc);
+    let outcome = Outcome { imported, program, plan, soc, recipe: recipe.clone(), roundings, costs, artifact_bytes, seconds };
     if let Some(path) = &args.report {
-        report::write(path, &outcome, &context)?;
+        report::write(path, &outcome)?;
     }
     Ok(Some(outcome))
 }
@@ -91,7 +98,7 @@ fn request(args: &CompileArgs, recipe: &Recipe) -> Request {
 fn optimize(mut program: Program, context: &Context, args: &CompileArgs) -> Result<Option<Program>> {
     const STOP: &str = "stopped";
     let mut seen = vec!["imported".to_string()];
-    let mut check = |name: &str, program: &Program| -> Result<()> {
+    let check = |name: &str, program: &Program| -> Result<()> {
         if args.dump_ir.as_deref() == Some(name) {
             print!("{}", text::print(program));
             return Err(Error::bug(STOP));

@@ -31,7 +31,7 @@ pub struct Choice<'a> {
 }
 
 /// All levels of a target, best first.
-pub fn libraries(plan: &Plan, target: &dyn Target, choice: &Choice) -> Result<Vec<Library>> {
+pub fn libraries(plan: &Plan, target: &(dyn Target + Sync), choice: &Choice) -> Result<Vec<Library>> {
     let levels = chosen(target, choice.levels)?;
     if choice.stock {
         return stock::libraries(plan, target, &levels);
@@ -45,7 +45,7 @@ pub fn libraries(plan: &Plan, target: &dyn Target, choice: &Choice) -> Result<Ve
     }
 }
 
-fn chosen(target: &dyn Target, names: &[String]) -> Result<Vec<&'static Level>> {
+fn chosen(target: &(dyn Target + Sync), names: &[String]) -> Result<Vec<&'static Level>> {
     let all = target.levels();
     let known = || all.iter().map(|l| l.name).collect::<Vec<_>>().join(", ");
     for name in names {
@@ -56,7 +56,7 @@ fn chosen(target: &dyn Target, names: &[String]) -> Result<Vec<&'static Level>> 
     Ok(all.iter().rev().filter(|l| names.is_empty() || names.iter().any(|n| n == l.name)).collect())
 }
 
-fn compile(plan: &Plan, target: &dyn Target, levels: &[&'static Level], toolchain: &Toolchain, quiet: bool) -> Result<Vec<Library>> {
+fn compile(plan: &Plan, target: &(dyn Target + Sync), levels: &[&'static Level], toolchain: &Toolchain, quiet: bool) -> Result<Vec<Library>> {
     let progress = Progress::count("kernels", levels.len() as u64, quiet);
     let dir = tempfile::tempdir().map_err(|e| Error::input(format!("no temporary directory for kernels: {e}")))?;
     let build = |level: &&'static Level| -> Result<Library> {
@@ -72,7 +72,7 @@ fn compile(plan: &Plan, target: &dyn Target, levels: &[&'static Level], toolchai
 }
 
 /// Prelude and every kernel of a unit, in plan order.
-pub fn source_text(kernels: &[PlannedKernel], target: &dyn Target, level: &Level) -> Result<String> {
+pub fn source_text(kernels: &[PlannedKernel], target: &(dyn Target + Sync), level: &Level) -> Result<String> {
     let mut text = target.prelude(level);
     for planned in kernels.iter().filter(|k| k.unit == target.unit()) {
         let schedules = target.schedules(&planned.kernel, level);

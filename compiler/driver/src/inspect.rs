@@ -4,7 +4,7 @@ use crate::pack::output;
 use mcv_artifact::manifest::{FORMAT, MANIFEST_ENTRY, Manifest};
 use mcv_artifact::Archive;
 use mcv_ir::{Error, Result};
-use prost::Message;
+use mcv_artifact::Message;
 use serde_json::json;
 use std::path::Path;
 

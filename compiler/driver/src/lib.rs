@@ -4,6 +4,7 @@
 pub mod args;
 pub mod arena;
 pub mod compile;
+mod embedded;
 pub mod emit;
 pub mod explain;
 pub mod inspect;

@@ -21,8 +21,7 @@ fn run(cli: Cli) -> Result<()> {
     match (cli.job, cli.compile) {
         (Some(Job::Inspect { file, verify, json }), _) => inspect::run(&file, verify, json),
         (Some(Job::PlanArena { file, capacity, seconds }), _) => arena::run(&file, capacity, seconds),
-        (None, Some(args)) => compile_and_tell(&args),
-        (None, None) => Err(mcv_ir::Error::input("nothing to do; see mcv-compile --help")),
+        (None, args) => compile_and_tell(&args),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::progress::Progress;
 use mcv_artifact::Writer;
 use mcv_import::Checkpoint;
 use mcv_ir::plan::Segment;
-use mcv_ir::{Error, Graph, HostTensor, Machine, Phase, Program, Result, Source, TensorType, Weight, encode};
+use mcv_ir::{Elem, Error, Program, Result, Source, TensorType, Weight, encode, eval};
 use rayon::prelude::*;
 
 /// Values per block: 4 MiB of f32.
@@ -66,7 +66,7 @@ pub fn output(e: mcv_artifact::Error) -> Error {
 }
 
 fn write_weight(writer: &mut Writer, weight: &Weight, origin: Origin, progress: &Progress) -> Result<(u64, f64)> {
-    let blocks = blocks(&weight.source, &weight.ty)?;
+    let blocks = blocks(weight);
     let (mut total, mut error) = (0, None);
     for window in blocks.chunks(WINDOW) {
         let encoded: Vec<(Vec<u8>, f64)> =
@@ -81,41 +81,47 @@ fn write_weight(writer: &mut Writer, weight: &Weight, origin: Origin, progress: 
     Ok((total, error.unwrap_or(0.0)))
 }
 
-/// Rows of a source that are encoded together.
-struct Block<'a> {
-    source: &'a Source,
-    rows: std::ops::Range<u32>,
+/// Rows of a weight that are encoded together.
+enum Block<'a> {
+    /// Rows of a checkpoint tensor.
+    Rows(&'a str, std::ops::Range<u32>),
+    /// All of a weight that is computed, transposed or a vector.
+    Whole(&'a Weight),
 }
 
-/// Cuts a source into blocks in order. Parts of a stack have a multiple of 32 rows, which is a panel border.
-fn blocks<'a>(source: &'a Source, ty: &TensorType) -> Result<Vec<Block<'a>>> {
-    let whole = |rows: u32| vec![Block { source, rows: 0..rows }];
+/// Cuts a weight into blocks in order. Parts of a stack have a multiple of 32 rows, which is a panel border.
+fn blocks(weight: &Weight) -> Vec<Block<'_>> {
+    let per_block = (BLOCK / weight.ty.width().max(1) as usize).max(1) as u32;
+    let mut blocks = Vec::new();
+    let cut = weight.ty.shape.len() == 2 && cut_rows(&weight.source, per_block.next_multiple_of(ROWS), &mut blocks);
+    if cut { blocks } else { vec![Block::Whole(weight)] }
+}
+
+/// False if some part is not plain rows of a checkpoint tensor.
+fn cut_rows<'a>(source: &'a Source, per_block: u32, blocks: &mut Vec<Block<'a>>) -> bool {
     match source {
-        Source::Stacked(parts) if ty.shape.len() > 1 => {
-            Ok(parts.iter().map(|p| blocks(p, ty)).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
-        }
-        Source::Stored { rows, transposed: false, .. } if ty.shape.len() > 1 => {
-            let per_block = (BLOCK / ty.width() as usize).max(1) as u32;
-            let per_block = per_block.next_multiple_of(ROWS);
+        Source::Stacked(parts) => parts.iter().all(|p| cut_rows(p, per_block, blocks)),
+        Source::Stored { tensor, rows, transposed: false } => {
             let starts = rows.clone().step_by(per_block as usize);
-            Ok(starts.map(|s| Block { source, rows: s..(s + per_block).min(rows.end) }).collect())
+            blocks.extend(starts.map(|s| Block::Rows(tensor, s..(s + per_block).min(rows.end))));
+            true
         }
-        _ => Ok(whole(ty.max_rows() as u32)),
+        _ => false,
     }
 }
 
 impl Block<'_> {
     fn encode(&self, ty: &TensorType, origin: Origin, measure: bool) -> Result<(Vec<u8>, f64)> {
-        let values = match self.source {
-            Source::Stored { tensor, transposed: false, .. } if ty.shape.len() > 1 => rows_of(origin.checkpoint, tensor, self.rows.clone())?,
-            other => load(other, origin)?,
+        let (values, rows) = match self {
+            Block::Rows(tensor, rows) => (rows_of(origin.checkpoint, tensor, rows.clone())?, rows.len() as u64),
+            Block::Whole(weight) => (load(weight, origin)?, ty.max_rows()),
         };
-        let mut part = ty.clone();
-        if let Some(rows) = part.shape.first_mut().filter(|_| ty.shape.len() > 1) {
-            *rows = mcv_ir::Dim::Is((values.len() / ty.width().max(1) as usize) as u32);
-        }
-        let bytes = encode::encode(&part, &values)?;
-        let error = if measure { relative_error(&values, &encode::decode(&part, &bytes)?) } else { 0.0 };
+        let bytes = encode::encode_rows(ty, rows, &values)?;
+        let rounded = matches!(ty.elem, Elem::Q4 { .. } | Elem::Q8 { .. });
+        let error = match rounded && measure {
+            true => relative_error(&values, &encode::decode_rows(ty, rows, &bytes)?),
+            false => 0.0,
+        };
         Ok((bytes, error))
     }
 }
@@ -129,9 +135,8 @@ fn relative_error(values: &[f32], rounded: &[f32]) -> f64 {
 
 fn rows_of(checkpoint: &Checkpoint, tensor: &str, rows: std::ops::Range<u32>) -> Result<Vec<f32>> {
     let entry = checkpoint.tensor(tensor).ok_or_else(|| Error::bug(format!("{tensor} vanished")))?;
-    let mut values = Vec::new();
-    let read = checkpoint.reader().read_rows_f32(entry, u64::from(rows.start), u64::from(rows.end), &mut values);
-    read.map_err(|e| Error::input(e.to_string()))?;
+    let read = checkpoint.read_rows(entry, u64::from(rows.start), u64::from(rows.end));
+    let values = read.map_err(|e| Error::input(e.to_string()))?;
     match values.iter().position(|v| !v.is_finite()) {
         None => Ok(values),
         Some(_) => Err(Error::input(format!(
@@ -141,30 +146,15 @@ fn rows_of(checkpoint: &Checkpoint, tensor: &str, rows: std::ops::Range<u32>) ->
     }
 }
 
-/// All values of a source, row-major.
-pub fn load(source: &Source, origin: Origin) -> Result<Vec<f32>> {
-    match source {
-        Source::Inline(values) => Ok(values.to_vec()),
-        Source::Stacked(parts) => {
-            let parts: Vec<Vec<f32>> = parts.iter().map(|p| load(p, origin)).collect::<Result<_>>()?;
-            Ok(parts.concat())
-        }
+/// All values of a weight, row-major.
+fn load(weight: &Weight, origin: Origin) -> Result<Vec<f32>> {
+    eval::weight_values(origin.program, weight, &|source| match source {
         Source::Stored { tensor, rows, transposed } => {
             let values = rows_of(origin.checkpoint, tensor, rows.clone())?;
             Ok(if *transposed { transpose(&values, rows.len()) } else { values })
         }
-        Source::Folded(graph) => evaluate(graph, origin),
-    }
-}
-
-/// The only output of a graph of constants.
-fn evaluate(graph: &Graph, origin: Origin) -> Result<Vec<f32>> {
-    let phase = Phase { name: "folded".into(), graph: graph.clone() };
-    let program = Program { phases: vec![phase], states: vec![], ..origin.program.clone() };
-    let mut machine = Machine::new(&program, &|source: &Source| load(source, origin))?;
-    let outputs = machine.run("folded", &[], &[])?;
-    let only: Option<HostTensor> = outputs.into_iter().map(|(_, value)| value).next();
-    only.map(|t| t.data).ok_or_else(|| Error::bug("a folded graph without output"))
+        _ => Err(Error::bug("only stored tensors are read from the checkpoint")),
+    })
 }
 
 fn transpose(values: &[f32], rows: usize) -> Vec<f32> {

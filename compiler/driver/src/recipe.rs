@@ -1,6 +1,6 @@
 //! Recipes as YAML: built in by name, or a user's file.
 
-use mcv_ir::{Elem, Error, Result};
+use mcv_ir::{Elem, Error, Result, TensorType};
 use mcv_passes::recipe::{Recipe, Rule};
 use serde::Deserialize;
 
@@ -42,7 +42,7 @@ fn parse(text: &str, file: &str) -> Result<Recipe> {
     let elem = |field: &str, text: &str| -> Result<Option<Elem>> {
         match text {
             "keep" => Ok(None),
-            _ => text.parse().map(Some).map_err(|e| Error::input(format!("recipe {file}: {field} '{text}': {e}"))),
+            _ => element(text).map(Some).map_err(|e| Error::input(format!("recipe {file}: {field} '{text}': {e}"))),
         }
     };
     let mut rules = Vec::new();
@@ -56,4 +56,9 @@ fn parse(text: &str, file: &str) -> Result<Recipe> {
     let recipe = Recipe { name: read.name, rules, kv };
     recipe.validate().map_err(|e| Error::input(format!("recipe {file}: {e}")))?;
     Ok(recipe)
+}
+
+/// A format by its text form, e.g. `q4/32`.
+fn element(text: &str) -> Result<Elem> {
+    TensorType::parse(&format!("{text}[1]")).map(|ty| ty.elem)
 }

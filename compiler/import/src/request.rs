@@ -53,7 +53,7 @@ pub fn import(dir: &Path, request: &Request) -> Result<Imported> {
     let facts = TextFacts::read(dir, &config).map_err(|e| Error::input(e.to_string()))?;
     let sizes = sizes(&config, request)?;
     let program = family::build(&checkpoint, &config, &sizes)?;
-    let TextFacts { chat, stop, tokenizer_json: tokenizer, .. } = facts;
+    let TextFacts { chat, stop, tokenizer_json: tokenizer } = facts;
     Ok(Imported { checkpoint, config, sizes, program, chat, stop, tokenizer })
 }
 

@@ -15,6 +15,12 @@
 //! Missing rows of the last panel are zeros with scale 0. Activations (summed): scale = amax/127 in f32, values
 //! rounded to nearest even. Weights: scales are rounded to f16 first, values against the rounded scale.
 
+mod float;
+mod panels;
+mod rows;
+mod scale;
+
+use crate::error::{Error, Result};
 use crate::types::{Elem, Layout, TensorType};
 
 /// Bytes from one row to the next at the largest width; 0 for panels, which have no rows.
@@ -52,4 +58,80 @@ fn panel_bytes(ty: &TensorType, panel: u16) -> u64 {
 
 fn groups(width: u64, group: u16) -> u64 {
     width.div_ceil(u64::from(group).max(1))
+}
+
+/// Encodes a whole tensor of its largest extents; `values` are row-major.
+///
+/// # Errors
+/// A wrong number of values, a type that fails [`TensorType::check`], or a quantized value that is not finite.
+pub fn encode(ty: &TensorType, values: &[f32]) -> Result<Vec<u8>> {
+    ty.check()?;
+    encode_rows(ty, ty.max_rows(), values)
+}
+
+/// Encodes `rows` consecutive rows, of which the first starts a panel: blocks of a multiple of the panel's rows
+/// under each other are the whole tensor. Errors as [`encode`].
+pub fn encode_rows(ty: &TensorType, rows: u64, values: &[f32]) -> Result<Vec<u8>> {
+    ty.check()?;
+    let width = ty.width() as usize;
+    expect("values", values.len() as u64, rows * width as u64, ty)?;
+    let mut out = vec![0u8; bytes_of_rows(ty, rows) as usize];
+    match (ty.elem, ty.layout) {
+        (Elem::Q8 { group }, Layout::Summed) => rows::encode_summed(values, width, group.into(), &mut out),
+        (Elem::Q8 { .. } | Elem::Q4 { .. }, Layout::Panels { rows, depth }) => {
+            let grid = panels::Grid::new(ty.elem, rows, depth);
+            grid.encode(values, width, &mut out)
+        }
+        (Elem::Q8 { group }, _) => rows::encode_q8(values, width, group.into(), &mut out),
+        (Elem::Q4 { group }, _) => rows::encode_q4(values, width, group.into(), &mut out),
+        (elem, Layout::Panels { rows, .. }) => {
+            panels::encode_float(elem, values, width, rows.into(), &mut out);
+            Ok(())
+        }
+        (elem, _) => {
+            float::write(elem, values, &mut out);
+            Ok(())
+        }
+    }
+    .map_err(|e| e.at(ty))?;
+    Ok(out)
+}
+
+/// The values that the bytes of a whole tensor mean, row-major. Errors: wrong number of bytes, impossible type.
+pub fn decode(ty: &TensorType, bytes: &[u8]) -> Result<Vec<f32>> {
+    ty.check()?;
+    decode_rows(ty, ty.max_rows(), bytes)
+}
+
+/// As [`decode`] for what [`encode_rows`] made.
+pub fn decode_rows(ty: &TensorType, rows: u64, bytes: &[u8]) -> Result<Vec<f32>> {
+    ty.check()?;
+    let width = ty.width() as usize;
+    expect("bytes", bytes.len() as u64, bytes_of_rows(ty, rows), ty)?;
+    let mut out = vec![0f32; rows as usize * width];
+    match (ty.elem, ty.layout) {
+        (Elem::Q8 { group }, Layout::Summed) => rows::decode_summed(bytes, width, group.into(), &mut out),
+        (Elem::Q8 { .. } | Elem::Q4 { .. }, Layout::Panels { rows, depth }) => {
+            panels::Grid::new(ty.elem, rows, depth).decode(bytes, width, &mut out);
+        }
+        (Elem::Q8 { group }, _) => rows::decode_q8(bytes, width, group.into(), &mut out),
+        (Elem::Q4 { group }, _) => rows::decode_q4(bytes, width, group.into(), &mut out),
+        (elem, Layout::Panels { rows, .. }) => panels::decode_float(elem, bytes, width, rows.into(), &mut out),
+        (elem, _) => float::read(elem, bytes, &mut out),
+    }
+    Ok(out)
+}
+
+/// What `values` become when they are kept in `ty`'s element format; the layout changes nothing.
+pub fn round_trip(ty: &TensorType, rows: u64, values: &[f32]) -> Result<Vec<f32>> {
+    let layout = if ty.layout == Layout::Summed { Layout::Summed } else { Layout::Rows };
+    let plain = ty.with_layout(layout);
+    decode_rows(&plain, rows, &encode_rows(&plain, rows, values)?)
+}
+
+fn expect(what: &str, found: u64, expected: u64, ty: &TensorType) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::bug(format!("{ty}: {found} {what}, expected {expected}")))
 }

@@ -92,8 +92,7 @@ impl Graph {
     /// Lets every reader of `old` read `new` instead.
     pub fn replace_uses(&mut self, old: NodeId, new: NodeId) {
         for user in self.users(old) {
-            let inputs: Vec<NodeId> =
-                self.inputs(user).into_iter().map(|i| if i == old { new } else { i }).collect();
+            let inputs: Vec<NodeId> = self.inputs(user).into_iter().map(|i| if i == old { new } else { i }).collect();
             self.set_inputs(user, &inputs);
         }
     }
@@ -120,11 +119,8 @@ impl Graph {
 
     /// All nodes, each after its inputs; ties go by age, so the order is the same on every run.
     pub fn order(&self) -> Vec<NodeId> {
-        let mut missing: std::collections::BTreeMap<NodeId, usize> = self
-            .inner
-            .node_indices()
-            .map(|n| (n, self.inner.edges_directed(n, Direction::Incoming).count()))
-            .collect();
+        let mut missing: std::collections::BTreeMap<NodeId, usize> =
+            self.inner.node_indices().map(|n| (n, self.inner.edges_directed(n, Direction::Incoming).count())).collect();
         let mut ready: std::collections::BTreeSet<NodeId> =
             missing.iter().filter(|(_, c)| **c == 0).map(|(n, _)| *n).collect();
         let mut order = Vec::with_capacity(missing.len());

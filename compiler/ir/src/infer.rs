@@ -56,7 +56,8 @@ pub fn infer(op: &Op, epilogue: &[Pointwise], inputs: &[&TensorType], env: &Env)
     }
     for work in epilogue {
         let (mine, rest) = operands.split_at(usize::from(work.has_operand()));
-        ty = pointwise::result(work, &ty, mine.first().copied()).map_err(|e| e.at(format!("epilogue of {}", op.name())))?;
+        ty = pointwise::result(work, &ty, mine.first().copied())
+            .map_err(|e| e.at(format!("epilogue of {}", op.name())))?;
         operands = rest;
     }
     Ok(ty)
@@ -65,9 +66,9 @@ pub fn infer(op: &Op, epilogue: &[Pointwise], inputs: &[&TensorType], env: &Env)
 /// How many of a node's `count` inputs are the op's own; the others are its epilogue's operands, in order.
 pub fn own_inputs(op: &Op, epilogue: &[Pointwise], count: usize) -> Result<usize> {
     let operands = epilogue.iter().filter(|p| p.has_operand()).count();
-    count.checked_sub(operands).ok_or_else(|| {
-        Error::bug(format!("{}: {count} inputs, but the epilogue alone needs {operands}", op.name()))
-    })
+    count
+        .checked_sub(operands)
+        .ok_or_else(|| Error::bug(format!("{}: {count} inputs, but the epilogue alone needs {operands}", op.name())))
 }
 
 /// Whether a node of type `declared` is right: equal to the inferred type, or, for sources and `Store`, within what

@@ -61,7 +61,8 @@ pub trait Target {
     /// Schedules worth measuring at a level; the first is the default.
     fn schedules(&self, kernel: &Kernel, level: &Level) -> Vec<Schedule>;
     /// The kernel as source text.
-    fn emit(&self, kernel: &Kernel, symbol: &str, level: &Level, schedule: &Schedule, mode: Mode) -> Result<SourceText>;
+    fn emit(&self, kernel: &Kernel, symbol: &str, level: &Level, schedule: &Schedule, mode: Mode)
+    -> Result<SourceText>;
     /// Text that precedes the kernels of a level in their file.
     fn prelude(&self, level: &Level) -> String;
 }

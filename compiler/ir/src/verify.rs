@@ -78,14 +78,17 @@ fn all_known(ty: &TensorType) -> bool {
 fn verify_stage(graph: &Graph, program: &Program) -> Result<()> {
     for id in graph.order() {
         let node = graph.node(id);
-        if program.stage >= Stage::Placed && !node.op.is_source() && node.unit.is_none() {
+        if program.stage >= Stage::Placed && !node.op.is_source() && !node.op.is_view() && node.unit.is_none() {
             return Err(Error::bug(format!("node {} has no unit, though the program is placed", node.name)));
         }
         if let (Op::Weight(weight), Stage::LaidOut) = (&node.op, program.stage) {
             let table = &program.weight(*weight).ty;
             if node.ty != *table {
                 let found = &node.ty;
-                return Err(Error::bug(format!("node {} is {found}, though the weight is laid out as {table}", node.name)));
+                return Err(Error::bug(format!(
+                    "node {} is {found}, though the weight is laid out as {table}",
+                    node.name
+                )));
             }
         }
     }

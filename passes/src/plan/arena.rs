@@ -56,11 +56,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            capacity: None,
-            budget: Duration::from_secs(60),
-            max_steps: 100_000,
-        }
+        Limits { capacity: None, budget: Duration::from_secs(60), max_steps: 100_000 }
     }
 }
 
@@ -110,15 +106,10 @@ pub enum PlanError {
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PlanError::Overlap { first, second } => write!(
-                f,
-                "buffers {first} and {second} share bytes while both are live; move one of them"
-            ),
-            PlanError::DoesNotFit {
-                capacity,
-                best,
-                lower_bound,
-            } => write!(
+            PlanError::Overlap { first, second } => {
+                write!(f, "buffers {first} and {second} share bytes while both are live; move one of them")
+            }
+            PlanError::DoesNotFit { capacity, best, lower_bound } => write!(
                 f,
                 "buffers do not fit into {capacity} bytes: the best placement takes {best}, \
                  {lower_bound} are live at once; raise the capacity or the step limit"
@@ -152,9 +143,7 @@ pub fn place(buffers: &[Buffer], limits: &Limits) -> Result<Placement, PlanError
         method: "greedy",
     };
     let mut offsets = vec![0; buffers.len()];
-    let solid: Vec<usize> = (0..buffers.len())
-        .filter(|&b| buffers[b].size > 0)
-        .collect();
+    let solid: Vec<usize> = (0..buffers.len()).filter(|&b| buffers[b].size > 0).collect();
     let lives: Vec<Buffer> = solid.iter().map(|&b| buffers[b]).collect();
     for component in Sections::new(&lives).components() {
         let part: Vec<Buffer> = component.iter().map(|&k| lives[k]).collect();
@@ -163,13 +152,7 @@ pub fn place(buffers: &[Buffer], limits: &Limits) -> Result<Placement, PlanError
         }
     }
     let height = verify(buffers, &offsets, limits.capacity)?;
-    Ok(Placement {
-        offsets,
-        height,
-        lower_bound,
-        method: run.method,
-        steps: limits.max_steps - run.steps_left,
-    })
+    Ok(Placement { offsets, height, lower_bound, method: run.method, steps: limits.max_steps - run.steps_left })
 }
 
 /// Checks each buffer; returns a height that is enough for any order of placement.
@@ -178,10 +161,7 @@ fn validate(buffers: &[Buffer]) -> Result<u64, PlanError> {
     for (index, b) in buffers.iter().enumerate() {
         let invalid = |reason: String| Err(PlanError::Invalid { index, reason });
         if b.start >= b.end {
-            return invalid(format!(
-                "lifetime [{}, {}) is empty; end must be after start",
-                b.start, b.end
-            ));
+            return invalid(format!("lifetime [{}, {}) is empty; end must be after start", b.start, b.end));
         }
         if b.align == 0 {
             return invalid("alignment is 0; use 1 for none".into());

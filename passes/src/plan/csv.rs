@@ -21,10 +21,7 @@ struct Columns {
 /// superfluous field, a number that is none or too large, an empty lifetime, a doubled id.
 pub fn parse(text: &str) -> Result<Vec<(String, Buffer)>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty());
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let Some((at, header)) = lines.next() else {
         return Err("line 1: no header; begin with `id,lower,upper,size`".into());
     };
@@ -34,9 +31,7 @@ pub fn parse(text: &str) -> Result<Vec<(String, Buffer)>, String> {
     let mut rows = Vec::new();
     for (at, line) in lines {
         let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        let row = columns
-            .row(&names, &fields)
-            .map_err(|e| format!("line {}: {e}", at + 1))?;
+        let row = columns.row(&names, &fields).map_err(|e| format!("line {}: {e}", at + 1))?;
         if !ids.insert(row.0.clone()) {
             return Err(format!(
                 "line {}: column id: {:?} was used before; give each buffer its own id",
@@ -59,9 +54,7 @@ impl Columns {
             }
         };
         let need = |name: &str| {
-            find(name)?.ok_or_else(|| {
-                format!("column {name} is missing; the header needs `id,lower,upper,size`")
-            })
+            find(name)?.ok_or_else(|| format!("column {name} is missing; the header needs `id,lower,upper,size`"))
         };
         Ok(Columns {
             id: need("id")?,
@@ -132,32 +125,9 @@ mod tests {
 
     #[test]
     fn reads_columns_in_any_order() {
-        let rows =
-            parse("size, note,upper,id,lower,alignment\r\n4,x,3,a,0,\n\n8,,9,b,3,64\n").unwrap();
-        assert_eq!(
-            rows[0],
-            (
-                "a".into(),
-                Buffer {
-                    start: 0,
-                    end: 3,
-                    size: 4,
-                    align: 1
-                }
-            )
-        );
-        assert_eq!(
-            rows[1],
-            (
-                "b".into(),
-                Buffer {
-                    start: 3,
-                    end: 9,
-                    size: 8,
-                    align: 64
-                }
-            )
-        );
+        let rows = parse("size, note,upper,id,lower,alignment\r\n4,x,3,a,0,\n\n8,,9,b,3,64\n").unwrap();
+        assert_eq!(rows[0], ("a".into(), Buffer { start: 0, end: 3, size: 4, align: 1 }));
+        assert_eq!(rows[1], ("b".into(), Buffer { start: 3, end: 9, size: 8, align: 64 }));
     }
 
     #[test]
@@ -184,15 +154,7 @@ mod tests {
             assert!(error.starts_with(wanted), "{body:?}: {error}");
         }
         assert!(parse("").unwrap_err().contains("header"));
-        assert!(
-            parse("id,lower,upper\n")
-                .unwrap_err()
-                .contains("column size is missing")
-        );
-        assert!(
-            parse("id,id,lower,upper,size\n")
-                .unwrap_err()
-                .contains("twice")
-        );
+        assert!(parse("id,lower,upper\n").unwrap_err().contains("column size is missing"));
+        assert!(parse("id,id,lower,upper,size\n").unwrap_err().contains("twice"));
     }
 }

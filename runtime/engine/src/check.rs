@@ -1,5 +1,7 @@
 //! Checks a manifest before anything of it is mapped or run: indices, bounds, names.
 
+mod border;
+
 use crate::error::{Error, Result};
 use mcv_artifact::Archive;
 use mcv_artifact::manifest::{FORMAT, Manifest, Memory, Phase, Place};
@@ -13,18 +15,21 @@ pub fn check(archive: &Archive, manifest: &Manifest) -> Result<()> {
             manifest.format
         )));
     }
-    checks(archive, manifest).map_err(|why| Error::Artifact(format!("{file}: manifest: {why}; compile the model again")))
+    checks(archive, manifest)
+        .map_err(|why| Error::Artifact(format!("{file}: manifest: {why}; compile the model again")))
 }
 
 fn checks(archive: &Archive, manifest: &Manifest) -> std::result::Result<(), String> {
     for segment in &manifest.segments {
-        let entry = archive.entry(&segment.entry).ok_or(format!("segment {}: no entry {}", segment.name, segment.entry))?;
+        let entry =
+            archive.entry(&segment.entry).ok_or(format!("segment {}: no entry {}", segment.name, segment.entry))?;
         if entry.size < segment.bytes {
             return Err(format!("segment {}: {} bytes, entry has {}", segment.name, segment.bytes, entry.size));
         }
     }
     for weight in &manifest.weights {
-        let segment = manifest.segments.get(weight.segment as usize).ok_or(format!("weight {}: no such segment", weight.name))?;
+        let segment =
+            manifest.segments.get(weight.segment as usize).ok_or(format!("weight {}: no such segment", weight.name))?;
         let end = weight.offset.checked_add(weight.bytes);
         if end.is_none_or(|end| end > segment.bytes) {
             return Err(format!("weight {} lies outside segment {}", weight.name, segment.name));
@@ -35,14 +40,21 @@ fn checks(archive: &Archive, manifest: &Manifest) -> std::result::Result<(), Str
     }
     for library in &manifest.libraries {
         if library.symbols.len() != manifest.kernels.len() {
-            return Err(format!("library {}: {} symbols for {} kernels", library.level, library.symbols.len(), manifest.kernels.len()));
+            return Err(format!(
+                "library {}: {} symbols for {} kernels",
+                library.level,
+                library.symbols.len(),
+                manifest.kernels.len()
+            ));
         }
     }
-    let parts = [manifest.image.is_some(), manifest.chat.is_some(), manifest.generation.is_some(), manifest.limits.is_some()];
+    let parts =
+        [manifest.image.is_some(), manifest.chat.is_some(), manifest.generation.is_some(), manifest.limits.is_some()];
     if parts.contains(&false) {
         return Err("image policy, chat schema, generation defaults or limits are missing".into());
     }
-    manifest.phases.iter().try_for_each(|p| check_phase(manifest, p).map_err(|e| format!("phase {}: {e}", p.name)))
+    manifest.phases.iter().try_for_each(|p| check_phase(manifest, p).map_err(|e| format!("phase {}: {e}", p.name)))?;
+    border::check(manifest)
 }
 
 fn check_phase(manifest: &Manifest, phase: &Phase) -> std::result::Result<(), String> {
@@ -51,14 +63,15 @@ fn check_phase(manifest: &Manifest, phase: &Phase) -> std::result::Result<(), St
     }
     for port in phase.inputs.iter().chain(&phase.outputs) {
         let place = port.place.as_ref().ok_or(format!("{} has no place", port.name))?;
-        let bytes = u64::from(port.width) * u64::from(port.max_rows) * 4;
-        if place.memory() != Memory::Arena || place.bytes < bytes || place.offset % 4 != 0 {
+        let bytes = (u64::from(port.width) * u64::from(port.max_rows)).checked_mul(4);
+        if place.memory != Memory::Arena as i32 || bytes.is_none_or(|b| place.bytes < b) || place.offset % 4 != 0 {
             return Err(format!("{}: bad place", port.name));
         }
         check_place(manifest, phase, place).map_err(|e| format!("{}: {e}", port.name))?;
     }
     for step in &phase.steps {
-        let kernel = manifest.kernels.get(step.kernel as usize).ok_or(format!("{}: no kernel {}", step.node, step.kernel))?;
+        let kernel =
+            manifest.kernels.get(step.kernel as usize).ok_or(format!("{}: no kernel {}", step.node, step.kernel))?;
         let counts = (step.args.len(), step.dims.len(), step.scalars.len());
         if counts != (kernel.args as usize, kernel.dims as usize, kernel.scalars as usize) {
             return Err(format!("{}: argument counts don't fit kernel {}", step.node, step.kernel));
@@ -66,7 +79,10 @@ fn check_phase(manifest: &Manifest, phase: &Phase) -> std::result::Result<(), St
         if let Some(size) = step.dims.iter().find(|d| d.var as usize > phase.variables.len()) {
             return Err(format!("{}: no variable {}", step.node, size.var));
         }
-        step.args.iter().try_for_each(|p| check_place(manifest, phase, p)).map_err(|e| format!("{}: {e}", step.node))?;
+        step.args
+            .iter()
+            .try_for_each(|p| check_place(manifest, phase, p))
+            .map_err(|e| format!("{}: {e}", step.node))?;
     }
     Ok(())
 }

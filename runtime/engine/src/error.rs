@@ -35,3 +35,23 @@ impl From<mcv_artifact::Error> for Error {
         Error::Artifact(e.to_string())
     }
 }
+
+impl From<crate::image::ImageError> for Error {
+    fn from(e: crate::image::ImageError) -> Self {
+        match e {
+            crate::image::ImageError::Policy { .. } => Error::Artifact(e.to_string()),
+            _ => Error::Input(e.to_string()),
+        }
+    }
+}
+
+impl From<crate::text::TextError> for Error {
+    fn from(e: crate::text::TextError) -> Self {
+        use crate::text::TextError;
+        match e {
+            TextError::Turn(_) | TextError::Sampling { .. } => Error::Input(e.to_string()),
+            TextError::Tokenizer { .. } | TextError::Template { .. } => Error::Artifact(e.to_string()),
+            TextError::Logits(_) => Error::Bug(e.to_string()),
+        }
+    }
+}

@@ -38,11 +38,8 @@ impl Machine {
     /// Allocates arena and states; maps nothing yet.
     pub fn new(archive: Archive, manifest: Arc<Manifest>, library: Library, threads: usize) -> Result<Self> {
         let arena = manifest.phases.iter().map(|p| p.arena).max().unwrap_or(0);
-        let states = manifest
-            .states
-            .iter()
-            .map(|s| Block::new(u64::from(s.rows) * s.stride, &s.name))
-            .collect::<Result<_>>()?;
+        let states =
+            manifest.states.iter().map(|s| Block::new(u64::from(s.rows) * s.stride, &s.name)).collect::<Result<_>>()?;
         let launch = |step: &mcv_artifact::manifest::Step| Launch {
             kernel: library.kernels[step.kernel as usize],
             args: vec![Arg { data: std::ptr::null_mut(), stride: 0 }; step.args.len()],

@@ -3,35 +3,9 @@
 
 use mcv_ir::{Act, Elem, Kernel, Layout, Op, Pointwise, TensorType};
 
-/// The op's name in texts.
-pub fn op_name(op: &Op) -> &'static str {
-    match op {
-        Op::Input(_) => "input",
-        Op::Weight(_) => "weight",
-        Op::State(_) => "state",
-        Op::Store { .. } => "store",
-        Op::Output(_) => "output",
-        Op::Gather => "gather",
-        Op::MergeRows => "merge_rows",
-        Op::MatMul => "matmul",
-        Op::LayerNorm { .. } => "layer_norm",
-        Op::RmsNorm { .. } => "rms_norm",
-        Op::RopeTable { .. } => "rope_table",
-        Op::Rope { .. } => "rope",
-        Op::Scores { .. } => "scores",
-        Op::Softmax { .. } => "softmax",
-        Op::Mix { .. } => "mix",
-        Op::Attention { .. } => "attention",
-        Op::Pointwise(_) => "pointwise",
-        Op::Columns { .. } => "columns",
-        Op::Concat => "concat",
-        Op::LastRow => "last_row",
-    }
-}
-
 /// All that stays fixed at compile time, as text: `matmul q8/32@summed q4/32@panels16x4 f32 {bias} -> f32`.
 pub fn family_key(kernel: &Kernel) -> String {
-    let mut key = op_name(&kernel.op).to_string();
+    let mut key = kernel.op.name().to_string();
     match &kernel.op {
         Op::Attention { causal: true, .. } | Op::Softmax { causal: true } => key += " causal",
         Op::RmsNorm { groups, .. } if *groups > 1 => key += " grouped",

@@ -89,7 +89,9 @@ impl Shape {
         let mut sizes = vec![self.tile_m];
         sizes.extend([8, 4, 2, 1].into_iter().filter(|&n| n < self.tile_m));
         let by_tile = "for (; tiles && m + 16 <= end; m += 16) @symbol@_sixteen(c, tiles, panel, PANELS, m);\n";
-        let by_size = sizes.iter().map(|n| format!("for (; m + {n} <= end; m += {n}) @symbol@_tile(c, panel, PANELS, m, {n});\n"));
+        let by_size = sizes
+            .iter()
+            .map(|n| format!("for (; m + {n} <= end; m += {n}) @symbol@_tile(c, panel, PANELS, m, {n});\n"));
         (if self.tiles { by_tile } else { "" }).to_string() + &by_size.collect::<String>()
     }
 
@@ -101,7 +103,8 @@ impl Shape {
                 "for (; p < p_end; p++) {{\n    const int64_t panel[] = {{p, p + panels}};\n    @symbol@_rows(c, {tiles}panel, 2, m, m_end);\n}}\n"
             );
         }
-        let alone = format!("if (m_end - m == 1)\n{}", panel_loop(self.alone, "    ", "@symbol@_tile(c, panel, @n@, m, 1)"));
+        let alone =
+            format!("if (m_end - m == 1)\n{}", panel_loop(self.alone, "    ", "@symbol@_tile(c, panel, @n@, m, 1)"));
         let call = format!("@symbol@_rows(c, {tiles}panel, @n@, m, m_end)");
         let several = if self.tile_n > 1 && !self.one_row { panel_loop(self.tile_n, "", &call) } else { String::new() };
         alone + &several + &panel_loop(1, "", &call)
@@ -135,9 +138,14 @@ fn weight_values(weight: Elem, schedule: &Schedule) -> Result<Vec<(&'static str,
             );
             (group, 32 + 8 * u32::from(group), group / 8, "8", dot, unpack)
         }
-        Elem::Q8 { group } => {
-            (group, 32 + 16 * u32::from(group), group / 4, "128", "dot4(dot[r][p], raw, x)".to_string(), "const char *bytes = w + 32;".to_string())
-        }
+        Elem::Q8 { group } => (
+            group,
+            32 + 16 * u32::from(group),
+            group / 4,
+            "128",
+            "dot4(dot[r][p], raw, x)".to_string(),
+            "const char *bytes = w + 32;".to_string(),
+        ),
         other => {
             let (c_type, suffix) = spelling(other)?;
             return Ok(vec![unroll, ("weight", c_type.into()), ("weight_suffix", suffix.into())]);
@@ -145,7 +153,8 @@ fn weight_values(weight: Elem, schedule: &Schedule) -> Result<Vec<(&'static str,
     };
     let ahead = schedule.prefetch;
     let lines = bytes.div_ceil(64);
-    let prefetch = format!("if (ROWS == 1) MCV_UNROLL for (int i = 0; i < {lines}; i++) MCV_PREFETCH(w[p] + 64 * ({ahead} + i));");
+    let prefetch =
+        format!("if (ROWS == 1) MCV_UNROLL for (int i = 0; i < {lines}; i++) MCV_PREFETCH(w[p] + 64 * ({ahead} + i));");
     Ok(vec![
         unroll,
         ("group", group.to_string()),

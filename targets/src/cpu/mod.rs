@@ -57,7 +57,14 @@ impl Target for CpuTarget {
         schedules(kernel, tile_m)
     }
 
-    fn emit(&self, kernel: &Kernel, symbol: &str, level: &Level, schedule: &Schedule, mode: Mode) -> Result<SourceText> {
+    fn emit(
+        &self,
+        kernel: &Kernel,
+        symbol: &str,
+        level: &Level,
+        schedule: &Schedule,
+        mode: Mode,
+    ) -> Result<SourceText> {
         supports::check(kernel)?;
         supports::check_layouts(kernel)?;
         let text = match &kernel.op {

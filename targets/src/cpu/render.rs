@@ -15,7 +15,8 @@ pub fn fill(template: &str, values: &[(&str, String)]) -> String {
                 value.lines().for_each(|v| push_line(&mut text, &format!("{indent}{v}")));
             }
             None => {
-                let line = values.iter().fold(line.to_string(), |l, (name, value)| l.replace(&format!("@{name}@"), value));
+                let line =
+                    values.iter().fold(line.to_string(), |l, (name, value)| l.replace(&format!("@{name}@"), value));
                 push_line(&mut text, &line);
             }
         }
@@ -33,7 +34,8 @@ pub fn fill_sizes(text: &str, kernel: &Kernel, mode: Mode) -> Result<String> {
     let all = definitions(kernel, mode)?;
     let mut out = String::new();
     for function in text.split_inclusive("\n}\n") {
-        let used: Vec<&str> = all.iter().filter(|(name, _)| has_word(function, name)).map(|(_, d)| d.as_str()).collect();
+        let used: Vec<&str> =
+            all.iter().filter(|(name, _)| has_word(function, name)).map(|(_, d)| d.as_str()).collect();
         out.push_str(&fill(function, &[("sizes", used.join("\n"))]));
     }
     Ok(out)

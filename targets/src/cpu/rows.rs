@@ -129,9 +129,7 @@ fn source(kernel: &Kernel) -> Result<Source> {
             let gain = load(arg(1)?, "c->arg[1].data", "n")?;
             (include_str!("c/rms_norm.c").to_string(), format!("vf_mul(vf_mul({from_row}, inverse_root), {gain})"), 2)
         }
-        Op::Gather => {
-            (include_str!("c/gather.c").to_string(), table_value(arg(0)?)?, 2)
-        }
+        Op::Gather => (include_str!("c/gather.c").to_string(), table_value(arg(0)?)?, 2),
         other => return Err(Error::bug(format!("no template on unit cpu for {other:?}"))),
     };
     let own = match &kernel.op {

@@ -28,11 +28,15 @@ const I32: &[Elem] = &[Elem::I32];
 const CACHE: &[Elem] = &[Elem::F32, Elem::F16];
 
 fn refuse(kernel: &Kernel, reason: &str) -> Error {
-    Error::unsupported(format!("{} on unit cpu: {reason}", super::family::op_name(&kernel.op)))
+    Error::unsupported(format!("{} on unit cpu: {reason}", kernel.op.name()))
 }
 
 fn one_of(kernel: &Kernel, ty: &TensorType, what: &str, allowed: &[Elem]) -> Result<()> {
-    if allowed.contains(&ty.elem) { Ok(()) } else { Err(refuse(kernel, &format!("{what} of {:?}, takes {allowed:?}", ty.elem))) }
+    if allowed.contains(&ty.elem) {
+        Ok(())
+    } else {
+        Err(refuse(kernel, &format!("{what} of {:?}, takes {allowed:?}", ty.elem)))
+    }
 }
 
 /// Inputs of the op itself, without operands of a pointwise op; none where there is nothing to run.
@@ -75,8 +79,12 @@ fn check_op(kernel: &Kernel) -> Result<()> {
             all(&args[..1], F32)?;
             all(&args[1..], FLOATS)
         }
-        Op::Scores { heads, kv_heads, .. } => check_heads(kernel, *heads, *kv_heads).and(all(&args[..1], F32)).and(all(&args[1..2], CACHE)),
-        Op::Mix { heads, kv_heads } => check_heads(kernel, *heads, *kv_heads).and(all(&args[..1], F32)).and(all(&args[1..2], CACHE)),
+        Op::Scores { heads, kv_heads, .. } => {
+            check_heads(kernel, *heads, *kv_heads).and(all(&args[..1], F32)).and(all(&args[1..2], CACHE))
+        }
+        Op::Mix { heads, kv_heads } => {
+            check_heads(kernel, *heads, *kv_heads).and(all(&args[..1], F32)).and(all(&args[1..2], CACHE))
+        }
         Op::Attention { heads, kv_heads, .. } => check_attention(kernel, *heads, *kv_heads),
         Op::Rope { heads } => check_rotation(kernel, args[0].width() / (*heads).max(1)).and(all(args, F32)),
         Op::Store { .. } => {
@@ -95,7 +103,10 @@ fn check_matmul(kernel: &Kernel) -> Result<()> {
     match (x.elem, w.elem) {
         (Elem::F32, Elem::F32 | Elem::F16 | Elem::Bf16) => Ok(()),
         (Elem::Q8 { group: a }, Elem::Q8 { group: b } | Elem::Q4 { group: b }) if a == b => Ok(()),
-        (a, b) => Err(refuse(kernel, &format!("{a:?} times {b:?}; it takes f32 times floats or q8 times q8 or q4 of one group"))),
+        (a, b) => Err(refuse(
+            kernel,
+            &format!("{a:?} times {b:?}; it takes f32 times floats or q8 times q8 or q4 of one group"),
+        )),
     }
 }
 
@@ -118,7 +129,10 @@ fn check_heads(kernel: &Kernel, heads: u32, kv_heads: u32) -> Result<()> {
 fn check_rotation(kernel: &Kernel, head: u32) -> Result<()> {
     let width = kernel.args[0].width();
     if head == 0 || !head.is_multiple_of(2) || !width.is_multiple_of(head) {
-        return Err(refuse(kernel, &format!("rotating heads of {head} in rows of {width}: a head's size must be even and divide the row")));
+        return Err(refuse(
+            kernel,
+            &format!("rotating heads of {head} in rows of {width}: a head's size must be even and divide the row"),
+        ));
     }
     Ok(())
 }
@@ -136,7 +150,9 @@ fn check_attention(kernel: &Kernel, heads: u32, kv_heads: u32) -> Result<()> {
     one_of(kernel, &args[0], "queries", F32)?;
     one_of(kernel, &args[1], "keys", CACHE)?;
     match args.get(3) {
-        Some(table) if !head.is_multiple_of(2) || table.width() != head => Err(refuse(kernel, "a rotary table that does not fit its heads")),
+        Some(table) if !head.is_multiple_of(2) || table.width() != head => {
+            Err(refuse(kernel, "a rotary table that does not fit its heads"))
+        }
         Some(table) => one_of(kernel, table, "a rotary table", F32),
         None => Ok(()),
     }
@@ -149,7 +165,10 @@ fn check_epilogue(kernel: &Kernel) -> Result<()> {
             let gated = kernel.epilogue.iter().any(|s| matches!(s, Pointwise::Gated(_)));
             let rows = kernel.args[1].max_rows();
             if gated && !rows.is_multiple_of(32) {
-                return Err(refuse(kernel, &format!("a gate over {rows} channels: each half must be a multiple of 16")));
+                return Err(refuse(
+                    kernel,
+                    &format!("a gate over {rows} channels: each half must be a multiple of 16"),
+                ));
             }
             return Ok(());
         }
@@ -202,12 +221,18 @@ pub fn check_layouts(kernel: &Kernel) -> Result<()> {
     for (i, ty) in kernel.args.iter().enumerate() {
         let wanted = layout(kernel, i);
         if ty.layout != wanted {
-            return Err(Error::bug(format!("argument {i} of {:?} has layout {:?}, unit cpu wants {wanted:?}", kernel.op, ty.layout)));
+            return Err(Error::bug(format!(
+                "argument {i} of {:?} has layout {:?}, unit cpu wants {wanted:?}",
+                kernel.op, ty.layout
+            )));
         }
     }
     let wanted = if matches!(kernel.result.elem, Elem::Q8 { .. }) { Layout::Summed } else { Layout::Rows };
     if kernel.result.layout != wanted {
-        return Err(Error::bug(format!("the result of {:?} has layout {:?}, unit cpu makes {wanted:?}", kernel.op, kernel.result.layout)));
+        return Err(Error::bug(format!(
+            "the result of {:?} has layout {:?}, unit cpu makes {wanted:?}",
+            kernel.op, kernel.result.layout
+        )));
     }
     Ok(())
 }

@@ -23,8 +23,7 @@ pub struct Isa {
 /// Levels of x86-64, weakest first.
 pub static X86_64: [&Isa; 4] = [&portable::ISA, &avx2::ISA, &avx512vnni::ISA, &amx::ISA];
 /// Their public halves, in the same order.
-pub static X86_64_LEVELS: [Level; 4] =
-    [portable::LEVEL, avx2::LEVEL, avx512vnni::LEVEL, amx::LEVEL];
+pub static X86_64_LEVELS: [Level; 4] = [portable::LEVEL, avx2::LEVEL, avx512vnni::LEVEL, amx::LEVEL];
 
 /// Calling convention and what every level shares.
 pub const BASE: &str = include_str!("text/base.h");

@@ -6,17 +6,15 @@ mod timeline;
 use crate::args::CompileArgs;
 use crate::compile::Outcome;
 use mcv_ir::{Error, Result};
-use mcv_passes::pass::Context;
-use mcv_passes::place::{self, Row};
+use mcv_passes::place::Row;
 use mcv_passes::plan::peak;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Writes the page; a partial file is never left behind.
-pub fn write(path: &Path, outcome: &Outcome, context: &Context) -> Result<()> {
-    let rows = place::explain(&outcome.program, context, &outcome.soc);
-    let html = page::render(outcome, &rows);
+pub fn write(path: &Path, outcome: &Outcome) -> Result<()> {
+    let html = page::render(outcome, &outcome.costs);
     let failed = |e: std::io::Error| Error::input(format!("--report {}: {e}", path.display()));
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;

@@ -47,7 +47,7 @@ pub fn build(checkpoint: &Checkpoint, config: &ModelConfig, sizes: &Sizes) -> Re
     let mut parts = build::Parts::new(checkpoint, &mut program);
 
     let vision = siglip::vision(&mut parts, config, sizes)?;
-    let vision = resampler::resample(&mut parts, config, vision, tokens)?;
+    let vision = resampler::resample(vision, config, tokens)?;
     let prefill = llm::phase(&mut parts, config, Dim::up_to("tokens", sizes.prefill_chunk), &caches, Some(tokens))?;
     let decode = llm::phase(&mut parts, config, Dim::Is(1), &caches, None)?;
     let named = |name: &str, graph| Phase { name: name.into(), graph };

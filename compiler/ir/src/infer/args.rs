@@ -21,7 +21,9 @@ impl<'a> Args<'a> {
         let (most, found) = (names.len(), inputs.len());
         if found > most || found + optional < most {
             let wanted = names.join(", ");
-            return Err(Error::bug(format!("{op} takes ({wanted}), {optional} of them optional; found {found} inputs")));
+            return Err(Error::bug(format!(
+                "{op} takes ({wanted}), {optional} of them optional; found {found} inputs"
+            )));
         }
         Ok(Args { op, names, inputs })
     }

@@ -24,9 +24,7 @@ pub(super) fn result(op: &Op, inputs: &[&TensorType], env: &Env) -> Result<Tenso
         Op::Scores { heads, kv_heads, .. } => scores(&args(&["q", "k"], 0)?, *heads, *kv_heads),
         Op::Softmax { .. } => softmax(&args(&["s"], 0)?),
         Op::Mix { heads, kv_heads } => mix(&args(&["p", "v"], 0)?, *heads, *kv_heads),
-        Op::Attention { heads, kv_heads, .. } => {
-            attention(&args(&["q", "k", "v", "table"], 1)?, *heads, *kv_heads)
-        }
+        Op::Attention { heads, kv_heads, .. } => attention(&args(&["q", "k", "v", "table"], 1)?, *heads, *kv_heads),
         Op::Pointwise(work) => element_wise(work, inputs),
         Op::Columns { start, len } => columns(&args(&["x"], 0)?, *start, *len),
         Op::Concat => concat(op.name(), inputs),
@@ -140,7 +138,7 @@ fn rope(args: &Args, heads: u32) -> Result<TensorType> {
 /// Checks keys or values against the queries' head width; returns their rows.
 fn shared_heads<'a>(args: &Args<'a>, operand: usize, d: u32, heads: u32, kv_heads: u32) -> Result<&'a Dim> {
     let (rows, width) = args.float_matrix(operand)?;
-    let shared = kv_heads > 0 && heads % kv_heads == 0;
+    let shared = kv_heads > 0 && heads.is_multiple_of(kv_heads);
     if !shared || u64::from(width) != u64::from(kv_heads) * u64::from(d) {
         let expected = format!("{kv_heads} heads of width {d}, a number that divides {heads}");
         return Err(args.fail(operand, expected));
@@ -204,9 +202,9 @@ fn concat(name: &'static str, inputs: &[&TensorType]) -> Result<TensorType> {
     let args = Args { op: name, names: &["first"], inputs };
     let (rows, _) = args.float_matrix(0)?;
     let mut total = 0u32;
-    for i in 0..inputs.len() {
+    for (i, input) in inputs.iter().enumerate() {
         let (these, width) = args.float_matrix(i)?;
-        if these != rows || inputs[i].elem != Elem::F32 {
+        if these != rows || input.elem != Elem::F32 {
             return Err(args.fail(i, format_args!("f32 with {rows} rows")));
         }
         total = total.checked_add(width).ok_or_else(|| args.fail(i, "a total width below 2^32"))?;

@@ -52,13 +52,13 @@ fn rows_of(source: &Source, width: u64, program: &Program, depth: usize) -> Resu
         }
         Source::Stored { transposed: true, .. } => Ok(None),
         Source::Stored { rows, .. } => Ok(Some(u64::from(rows.end - rows.start))),
-        Source::Inline(values) if values.len() as u64 % width != 0 => {
+        Source::Inline(values) if !(values.len() as u64).is_multiple_of(width) => {
             Err(Error::bug(format!("{} inline numbers are not rows of width {width}", values.len())))
         }
         Source::Inline(values) => Ok(Some(values.len() as u64 / width)),
         Source::Stacked(_) if depth > MAX_DEPTH => Err(Error::bug("sources are stacked too deep")),
         Source::Stacked(parts) => {
-            let rows = parts.iter().map(|p| rows_of(p, width, program, depth + 1));
+            let mut rows = parts.iter().map(|p| rows_of(p, width, program, depth + 1));
             rows.try_fold(Some(0), |sum, n| Ok(sum.zip(n?).map(|(a, b)| a + b)))
         }
         Source::Folded(graph) => folded_rows(graph, width, program).map(Some),

@@ -19,10 +19,7 @@ enum Gap {
 
 /// Tries all greedy placements until one is within `goal`; returns the lowest.
 pub(super) fn place(buffers: &[Buffer], goal: u64) -> Greedy {
-    let mut best = Greedy {
-        offsets: Vec::new(),
-        height: u64::MAX,
-    };
+    let mut best = Greedy { offsets: Vec::new(), height: u64::MAX };
     for order in orders(buffers) {
         for gap in [Gap::Lowest, Gap::Narrowest] {
             let offsets = in_order(buffers, &order, gap);
@@ -40,10 +37,7 @@ pub(super) fn place(buffers: &[Buffer], goal: u64) -> Greedy {
 
 /// The highest byte used, plus one.
 pub(super) fn height(buffers: &[Buffer], offsets: &[u64]) -> u64 {
-    let tops = buffers
-        .iter()
-        .zip(offsets)
-        .map(|(b, &offset)| offset + b.size);
+    let tops = buffers.iter().zip(offsets).map(|(b, &offset)| offset + b.size);
     tops.max().unwrap_or(0)
 }
 

@@ -58,12 +58,7 @@ type Part = (Range<usize>, Range<usize>);
 
 impl Search {
     /// `order` lists all of `buffers`, preferred ones first.
-    pub(super) fn new(
-        buffers: &[Buffer],
-        order: Vec<usize>,
-        capacity: u64,
-        focus: Focus,
-    ) -> Search {
+    pub(super) fn new(buffers: &[Buffer], order: Vec<usize>, capacity: u64, focus: Focus) -> Search {
         let sorted: Vec<Buffer> = order.iter().map(|&b| buffers[b]).collect();
         Search {
             state: State::new(&sorted, capacity),
@@ -77,19 +72,12 @@ impl Search {
     }
 
     /// Searches from the root; returns the offsets, and the steps taken.
-    pub(super) fn run(
-        &mut self,
-        max_steps: u64,
-        deadline: Option<Instant>,
-    ) -> (Result<Vec<u64>, Stop>, u64) {
+    pub(super) fn run(&mut self, max_steps: u64, deadline: Option<Instant>) -> (Result<Vec<u64>, Stop>, u64) {
         (self.steps, self.max_steps, self.deadline) = (0, max_steps, deadline);
         let buffers = self.order.len();
         let root = self.state.mark();
-        let status = if self.state.start() {
-            self.node((0..self.state.members.len(), 0..buffers))
-        } else {
-            Status::Refuted
-        };
+        let status =
+            if self.state.start() { self.node((0..self.state.members.len(), 0..buffers)) } else { Status::Refuted };
         let result = match status {
             Status::Found => Ok(self.offsets()),
             Status::Refuted => Err(Stop::Infeasible),
@@ -136,8 +124,7 @@ impl Search {
 
     fn exhausted(&self) -> bool {
         self.steps >= self.max_steps
-            || (self.steps % CLOCK == CLOCK - 1
-                && self.deadline.is_some_and(|d| Instant::now() > d))
+            || (self.steps % CLOCK == CLOCK - 1 && self.deadline.is_some_and(|d| Instant::now() > d))
     }
 
     /// The buffer to decide on: the lowest of the section in focus, or what may come beneath it.
@@ -154,10 +141,7 @@ impl Search {
         let beneath = |b: u32| {
             let low = state.low[b as usize];
             let fits = |d: usize| !state.placed[d] && state.low[d] + state.size[d] <= low;
-            state.rivals[b as usize]
-                .iter()
-                .copied()
-                .find(|&d| fits(d as usize))
+            state.rivals[b as usize].iter().copied().find(|&d| fits(d as usize))
         };
         while let Some(d) = beneath(b) {
             b = d;

@@ -62,10 +62,7 @@ struct Worklist {
 
 impl Worklist {
     fn new(len: usize) -> Worklist {
-        Worklist {
-            stack: Vec::new(),
-            inside: vec![false; len],
-        }
+        Worklist { stack: Vec::new(), inside: vec![false; len] }
     }
 
     fn push(&mut self, k: u32) {
@@ -104,11 +101,7 @@ impl State {
             (0..n).filter(meets).map(|b| b as u32).collect()
         };
         let shape = |b: usize| (lo[b], hi[b], buffers[b].size, buffers[b].align);
-        let twin = |a: usize| {
-            (a + 1..n)
-                .find(|&b| shape(a) == shape(b))
-                .map_or(NONE, |b| b as u32)
-        };
+        let twin = |a: usize| (a + 1..n).find(|&b| shape(a) == shape(b)).map_or(NONE, |b| b as u32);
         State {
             capacity,
             rivals: (0..n).map(rivals).collect(),
@@ -146,11 +139,7 @@ impl State {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark {
-            lows: self.trail.lows.len(),
-            supports: self.trail.supports.len(),
-            placed: self.trail.placed.len(),
-        }
+        Mark { lows: self.trail.lows.len(), supports: self.trail.supports.len(), placed: self.trail.placed.len() }
     }
 
     pub(super) fn undo(&mut self, mark: Mark) {
@@ -164,9 +153,7 @@ impl State {
             let b = b as usize;
             self.placed[b] = false;
             let (lo, hi) = (self.lo[b], self.hi[b]);
-            self.rest[lo..hi]
-                .iter_mut()
-                .for_each(|r| *r += self.size[b]);
+            self.rest[lo..hi].iter_mut().for_each(|r| *r += self.size[b]);
             self.crossings[lo..hi - 1].iter_mut().for_each(|c| *c += 1);
         }
     }
@@ -253,11 +240,8 @@ impl State {
     /// The lowest offset of `c` on top of some buffer that is not yet placed.
     fn escape(&self, c: u32) -> u64 {
         let others = self.rivals[c as usize].iter().map(|&d| d as usize);
-        let tops = others
-            .filter(|&d| !self.placed[d])
-            .map(|d| self.low[d] + self.size[d]);
-        tops.min()
-            .map_or(u64::MAX, |top| top.next_multiple_of(self.align[c as usize]))
+        let tops = others.filter(|&d| !self.placed[d]).map(|d| self.low[d] + self.size[d]);
+        tops.min().map_or(u64::MAX, |top| top.next_multiple_of(self.align[c as usize]))
     }
 
     /// Concludes until nothing changes; `false` means a dead end.

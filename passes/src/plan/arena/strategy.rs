@@ -63,24 +63,14 @@ const FIRST_TURN: u64 = 512;
 
 /// Looks for a placement within `capacity`, which is at least the lower bound; also returns the
 /// number of steps taken.
-pub(super) fn search(
-    buffers: &[Buffer],
-    capacity: u64,
-    max_steps: u64,
-    deadline: Option<Instant>,
-) -> (Answer, u64) {
+pub(super) fn search(buffers: &[Buffer], capacity: u64, max_steps: u64, deadline: Option<Instant>) -> (Answer, u64) {
     let mut searches: Vec<Search> = Vec::new();
     let mut used = 0;
     let mut turn = FIRST_TURN;
     loop {
         for (k, &(preorder, focus)) in STRATEGIES.iter().enumerate() {
             if searches.len() == k {
-                searches.push(Search::new(
-                    buffers,
-                    preorder.sort(buffers),
-                    capacity,
-                    focus,
-                ));
+                searches.push(Search::new(buffers, preorder.sort(buffers), capacity, focus));
             }
             let steps = turn.min(max_steps - used);
             if steps == 0 || deadline.is_some_and(|d| Instant::now() > d) {

@@ -5,35 +5,16 @@ use proptest::prelude::*;
 use super::*;
 
 fn buffer(start: u32, end: u32, size: u64) -> Buffer {
-    Buffer {
-        start,
-        end,
-        size,
-        align: 1,
-    }
+    Buffer { start, end, size, align: 1 }
 }
 
 fn limits(capacity: Option<u64>) -> Limits {
-    Limits {
-        capacity,
-        budget: Duration::from_secs(60),
-        max_steps: 5_000,
-    }
+    Limits { capacity, budget: Duration::from_secs(60), max_steps: 5_000 }
 }
 
 fn problem(most: usize) -> impl Strategy<Value = Vec<Buffer>> {
-    let one = (
-        0u32..30,
-        1u32..12,
-        0u64..40,
-        prop::sample::select(vec![1u64, 1, 1, 4, 6]),
-    );
-    let one = one.prop_map(|(start, length, size, align)| Buffer {
-        start,
-        end: start + length,
-        size,
-        align,
-    });
+    let one = (0u32..30, 1u32..12, 0u64..40, prop::sample::select(vec![1u64, 1, 1, 4, 6]));
+    let one = one.prop_map(|(start, length, size, align)| Buffer { start, end: start + length, size, align });
     prop::collection::vec(one, 0..most)
 }
 
@@ -52,13 +33,7 @@ fn guillotine(cuts: &[(bool, u64)]) -> (Vec<Buffer>, u64) {
             pieces.push((left, right, low, high));
         }
     }
-    (
-        pieces
-            .iter()
-            .map(|&(s, e, low, high)| buffer(s, e, high - low))
-            .collect(),
-        256,
-    )
+    (pieces.iter().map(|&(s, e, low, high)| buffer(s, e, high - low)).collect(), 256)
 }
 
 /// The least height by trying every order, each buffer at the lowest place above its forerunners.
@@ -71,10 +46,7 @@ fn exact(buffers: &[Buffer], offsets: &mut Vec<Option<u64>>) -> u64 {
         let meets = |o: &Buffer| o.start < buffers[b].end && buffers[b].start < o.end;
         let tops = buffers.iter().zip(offsets.iter());
         let tops = tops.filter(|(o, at)| at.is_some() && meets(o));
-        let low = tops
-            .map(|(o, at)| at.unwrap_or(0) + o.size)
-            .max()
-            .unwrap_or(0);
+        let low = tops.map(|(o, at)| at.unwrap_or(0) + o.size).max().unwrap_or(0);
         offsets[b] = Some(low.next_multiple_of(buffers[b].align));
         best = best.min(exact(buffers, offsets));
         offsets[b] = None;
@@ -83,9 +55,7 @@ fn exact(buffers: &[Buffer], offsets: &mut Vec<Option<u64>>) -> u64 {
         return best;
     }
     let tops = buffers.iter().zip(offsets.iter());
-    tops.map(|(b, at)| at.unwrap_or(0) + b.size)
-        .max()
-        .unwrap_or(0)
+    tops.map(|(b, at)| at.unwrap_or(0) + b.size).max().unwrap_or(0)
 }
 
 proptest! {
@@ -150,30 +120,14 @@ fn nothing_takes_no_room() {
 fn too_little_capacity_is_refused_with_the_reason() {
     let buffers = [buffer(0, 2, 10), buffer(1, 3, 10)];
     let error = place(&buffers, &limits(Some(19))).unwrap_err();
-    assert_eq!(
-        error,
-        PlanError::DoesNotFit {
-            capacity: 19,
-            best: 20,
-            lower_bound: 20
-        }
-    );
+    assert_eq!(error, PlanError::DoesNotFit { capacity: 19, best: 20, lower_bound: 20 });
     assert!(error.to_string().contains("raise the capacity"));
 }
 
 #[test]
 fn alignment_is_kept() {
-    let odd = Buffer {
-        start: 0,
-        end: 4,
-        size: 3,
-        align: 1,
-    };
-    let aligned = Buffer {
-        align: 64,
-        size: 100,
-        ..odd
-    };
+    let odd = Buffer { start: 0, end: 4, size: 3, align: 1 };
+    let aligned = Buffer { align: 64, size: 100, ..odd };
     let placement = place(&[odd, odd, aligned, aligned], &limits(None)).unwrap();
     assert!(placement.offsets[2].is_multiple_of(64) && placement.offsets[3].is_multiple_of(64));
     assert_eq!(placement.height, 128 + 100);
@@ -185,56 +139,30 @@ fn senseless_buffers_are_refused() {
         buffer(5, 5, 1),
         buffer(6, 5, 1),
         buffer(0, 1, u64::MAX),
-        Buffer {
-            align: 0,
-            ..buffer(0, 1, 1)
-        },
-        Buffer {
-            align: u64::MAX,
-            ..buffer(0, 1, 1)
-        },
+        Buffer { align: 0, ..buffer(0, 1, 1) },
+        Buffer { align: u64::MAX, ..buffer(0, 1, 1) },
     ] {
         let error = place(&[buffer(0, 1, 1), bad], &limits(None)).unwrap_err();
-        assert!(
-            matches!(error, PlanError::Invalid { index: 1, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, PlanError::Invalid { index: 1, .. }), "{error}");
     }
 }
 
 #[test]
 fn verify_refuses_bad_offsets() {
-    let buffers = [
-        buffer(0, 2, 10),
-        Buffer {
-            align: 4,
-            ..buffer(1, 3, 10)
-        },
-    ];
+    let buffers = [buffer(0, 2, 10), Buffer { align: 4, ..buffer(1, 3, 10) }];
     assert_eq!(verify(&buffers, &[0, 12], Some(22)), Ok(22));
-    assert_eq!(
-        verify(&buffers, &[0, 8], None),
-        Err(PlanError::Overlap {
-            first: 0,
-            second: 1
-        })
-    );
-    for (offsets, capacity) in [
-        (&[0][..], None),
-        (&[0, 12, 24], None),
-        (&[0, 11], None),
-        (&[0, u64::MAX - 3], None),
-        (&[0, 12], Some(21)),
-    ] {
+    assert_eq!(verify(&buffers, &[0, 8], None), Err(PlanError::Overlap { first: 0, second: 1 }));
+    for (offsets, capacity) in
+        [(&[0][..], None), (&[0, 12, 24], None), (&[0, 11], None), (&[0, u64::MAX - 3], None), (&[0, 12], Some(21))]
+    {
         assert!(verify(&buffers, offsets, capacity).is_err(), "{offsets:?}");
     }
 }
 
 #[test]
 fn the_deepest_search_does_not_exhaust_the_stack() {
-    let chain: Vec<Buffer> = (0..SEARCHED as u32)
-        .map(|k| buffer(k / 8, k / 8 + 2 + k % 3, 1 + u64::from(k * 37 % 29)))
-        .collect();
+    let chain: Vec<Buffer> =
+        (0..SEARCHED as u32).map(|k| buffer(k / 8, k / 8 + 2 + k % 3, 1 + u64::from(k * 37 % 29))).collect();
     let capacity = lower_bound(&chain) * 2;
     let (answer, steps) = strategy::search(&chain, capacity, 40_000, None);
     let Answer::Found(offsets) = answer else {

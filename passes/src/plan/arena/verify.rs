@@ -6,11 +6,8 @@ use super::{Buffer, PlanError};
 
 /// Starts and ends in time order, ends first; the flag tells a start, the index whose it is.
 fn events(buffers: &[Buffer]) -> Vec<(u32, bool, usize)> {
-    let mut events: Vec<_> = buffers
-        .iter()
-        .enumerate()
-        .flat_map(|(k, b)| [(b.start, true, k), (b.end, false, k)])
-        .collect();
+    let mut events: Vec<_> =
+        buffers.iter().enumerate().flat_map(|(k, b)| [(b.start, true, k), (b.end, false, k)]).collect();
     events.sort_unstable();
     events
 }
@@ -35,11 +32,7 @@ pub fn lower_bound(buffers: &[Buffer]) -> u64 {
 /// [`PlanError::Overlap`] when two buffers share bytes while both are live;
 /// [`PlanError::DoesNotFit`] when the height exceeds `capacity`; [`PlanError::Invalid`] for a
 /// missing, superfluous, misaligned or overflowing offset, or an empty lifetime.
-pub fn verify(
-    buffers: &[Buffer],
-    offsets: &[u64],
-    capacity: Option<u64>,
-) -> Result<u64, PlanError> {
+pub fn verify(buffers: &[Buffer], offsets: &[u64], capacity: Option<u64>) -> Result<u64, PlanError> {
     let height = height(buffers, offsets)?;
     let mut live: BTreeMap<u64, usize> = BTreeMap::new();
     for (_, starts, k) in events(buffers) {
@@ -61,11 +54,9 @@ pub fn verify(
         live.insert(from, k);
     }
     match capacity {
-        Some(capacity) if height > capacity => Err(PlanError::DoesNotFit {
-            capacity,
-            best: height,
-            lower_bound: lower_bound(buffers),
-        }),
+        Some(capacity) if height > capacity => {
+            Err(PlanError::DoesNotFit { capacity, best: height, lower_bound: lower_bound(buffers) })
+        }
         _ => Ok(height),
     }
 }
@@ -75,11 +66,7 @@ fn height(buffers: &[Buffer], offsets: &[u64]) -> Result<u64, PlanError> {
     if buffers.len() != offsets.len() {
         return Err(PlanError::Invalid {
             index: buffers.len().min(offsets.len()),
-            reason: format!(
-                "{} buffers have {} offsets; give one each",
-                buffers.len(),
-                offsets.len()
-            ),
+            reason: format!("{} buffers have {} offsets; give one each", buffers.len(), offsets.len()),
         });
     }
     let mut height = 0;
@@ -89,10 +76,7 @@ fn height(buffers: &[Buffer], offsets: &[u64]) -> Result<u64, PlanError> {
             return invalid(format!("lifetime [{}, {}) is empty", b.start, b.end));
         }
         if b.align == 0 || !offset.is_multiple_of(b.align) {
-            return invalid(format!(
-                "offset {offset} is no multiple of alignment {}",
-                b.align
-            ));
+            return invalid(format!("offset {offset} is no multiple of alignment {}", b.align));
         }
         match offset.checked_add(b.size) {
             Some(top) => height = height.max(top),

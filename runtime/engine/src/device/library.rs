@@ -45,7 +45,14 @@ pub struct Library {
     pub level: String,
     /// Kernels by index.
     pub kernels: Vec<Kernel>,
-    _handle: libloading::Library,
+    _object: Object,
+}
+
+/// A loaded shared object. Fields drop in order: the object before the file that names it.
+struct Object {
+    handle: libloading::Library,
+    /// Stays open: `dlopen` knows objects by name, and a closed descriptor's number is soon another file's.
+    _file: Option<std::fs::File>,
 }
 
 /// Largest kernel library that is accepted.
@@ -55,9 +62,12 @@ const MAX_BYTES: u64 = 256 << 20;
 pub fn load(archive: &Archive, manifest: &Manifest, only: Option<&str>) -> Result<Library> {
     let entry = pick(manifest, only)?;
     let bytes = archive.read(&entry.entry, MAX_BYTES)?;
-    let handle = open(&bytes).map_err(|e| Error::Device(format!("kernels {} can't be loaded: {e}", entry.entry)))?;
-    let kernels = entry.symbols.iter().map(|s| resolve(&handle, s, &entry.entry)).collect::<Result<_>>()?;
-    Ok(Library { level: entry.level.clone(), kernels, _handle: handle })
+    let object = open(&bytes).map_err(|e| {
+        let reason = e.source().map_or(String::new(), |reason| format!(" ({reason})"));
+        Error::Device(format!("kernels {} can't be loaded: {e}{reason}; compile for another --target", entry.entry))
+    })?;
+    let kernels = entry.symbols.iter().map(|s| resolve(&object.handle, s, &entry.entry)).collect::<Result<_>>()?;
+    Ok(Library { level: entry.level.clone(), kernels, _object: object })
 }
 
 fn pick<'a>(manifest: &'a Manifest, only: Option<&str>) -> Result<&'a Entry> {
@@ -90,7 +100,7 @@ fn resolve(handle: &libloading::Library, symbol: &str, entry: &str) -> Result<Ke
 
 /// `dlopen` wants a file name: an anonymous file has one under `/proc/self/fd`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn open(bytes: &[u8]) -> std::result::Result<libloading::Library, Box<dyn std::error::Error>> {
+fn open(bytes: &[u8]) -> std::result::Result<Object, Box<dyn std::error::Error>> {
     use std::io::Write;
     use std::os::fd::{AsRawFd, FromRawFd};
     // SAFETY: a plain system call; the descriptor it returns is owned by `file` and nothing else.
@@ -104,17 +114,21 @@ fn open(bytes: &[u8]) -> std::result::Result<libloading::Library, Box<dyn std::e
     file.write_all(bytes)?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     // SAFETY: the object was emitted by the compiler and has no initializers of its own.
-    Ok(unsafe { libloading::Library::new(path)? })
+    let handle = unsafe { libloading::Library::new(path)? };
+    Ok(Object { handle, _file: Some(file) })
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn open(bytes: &[u8]) -> std::result::Result<libloading::Library, Box<dyn std::error::Error>> {
+fn open(bytes: &[u8]) -> std::result::Result<Object, Box<dyn std::error::Error>> {
     use std::io::Write;
-    let path = std::env::temp_dir().join(format!("mcv-kernels-{}.so", std::process::id()));
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("mcv-kernels-{}-{}.so", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let path = std::env::temp_dir().join(name);
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
     file.write_all(bytes)?;
     // SAFETY: the object was emitted by the compiler and has no initializers of its own.
     let library = unsafe { libloading::Library::new(&path) };
     let _ = std::fs::remove_file(&path);
-    Ok(library?)
+    Ok(Object { handle: library?, _file: None })
 }

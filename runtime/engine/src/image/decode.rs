@@ -22,13 +22,14 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Rgb, ImageError> {
     let format = recognise(name, bytes)?;
     let damaged = |reason: String| ImageError::Damaged { name: name.to_owned(), reason };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits());
-    let decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
+    reader.no_limits();
+    let mut decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
     let (width, height) = decoder.dimensions();
     check_size(name, width, height)?;
     if format == ImageFormat::Jpeg && !has_end_of_image(bytes) {
         return Err(damaged("the JPEG stream stops before its end-of-image marker".to_owned()));
     }
+    decoder.set_limits(limits()).map_err(|e| damaged(e.to_string()))?;
     let picture = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
     Ok(Rgb::new(width, height, to_rgb(picture)))
 }
@@ -45,7 +46,7 @@ fn recognise(name: &str, bytes: &[u8]) -> Result<ImageFormat, ImageError> {
     }
 }
 
-/// Sides are checked by us, with a better message; this bounds what a decoder allocates.
+/// Bounds what a decoder allocates. Set after the sides are checked, whose message is the better one.
 fn limits() -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_PIXELS * WIDEST_PIXEL);

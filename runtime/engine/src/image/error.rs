@@ -60,10 +60,9 @@ pub enum ImageError {
 impl std::fmt::Display for ImageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Format { name, found } => write!(
-                f,
-                "{name}: {found}; give a PNG, JPEG, WebP, BMP or GIF file (convert other formats first)"
-            ),
+            Self::Format { name, found } => {
+                write!(f, "{name}: {found}; give a PNG, JPEG, WebP, BMP or GIF file (convert other formats first)")
+            }
             Self::Damaged { name, reason } => {
                 write!(f, "{name}: the picture is truncated or damaged ({reason}); copy or save it again")
             }

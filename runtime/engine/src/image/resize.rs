@@ -1,5 +1,8 @@
 //! Bicubic resampling, bit-exact with Pillow's `Image.resize(size, BICUBIC)` on 8-bit pictures.
 //!
+//! Bit-exact means Pillow up to 12: Pillow 13 runs the vertical pass first for some shrinking pictures, which moves
+//! single values. The models were made with the older order, which is always horizontal first.
+//!
 //! Pillow (libImaging/Resample.c) stretches the filter when it shrinks, so that every source pixel counts; computes
 //! and normalises the weights in double precision; rounds them to 22 fractional bits; and goes through an 8-bit
 //! picture between the horizontal and the vertical pass.

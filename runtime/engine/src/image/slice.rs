@@ -81,7 +81,7 @@ pub fn plan(width: u32, height: u32, policy: &Policy) -> Result<Layout, ImageErr
     super::rgb::check_size("picture", width, height)?;
     let patch = policy.patch;
     if !policy.slice_mode {
-        return match width % patch == 0 && height % patch == 0 {
+        return match width.is_multiple_of(patch) && height.is_multiple_of(patch) {
             true => Ok(Layout { overview: (width, height), cut: None, patch }),
             false => Err(ImageError::NotWholePatches { width, height, patch }),
         };

@@ -1,31 +1,23 @@
 //! The phases of an artifact behind three verbs: encode a slice, prefill a chunk, decode a token.
 
 use crate::error::{Error, Result};
+use crate::image::{Policy, Slice, patchify, position_ids, row_len};
 use crate::machine::Machine;
-use mcv_artifact::manifest::{Limits, Manifest};
+use mcv_artifact::manifest::{ImagePolicy, Limits, Manifest};
 use std::sync::Arc;
 
 /// State that carries picture vectors from `vision` to `prefill`.
 const IMAGE_TOKENS: &str = "image_tokens";
 
-/// One slice as the vision phase wants it.
-pub(super) struct SliceInput {
-    /// `[patches, 3 * p * p]`.
-    pub patches: Vec<f32>,
-    /// Index in the position table, per patch.
-    pub position_ids: Vec<i32>,
-    /// Row in the slice's grid, per patch.
-    pub grid_rows: Vec<i32>,
-    /// Column in the slice's grid, per patch.
-    pub grid_cols: Vec<i32>,
-}
-
 /// A machine whose phases are known by name.
 pub(super) struct Model {
     pub manifest: Arc<Manifest>,
     pub limits: Limits,
+    /// How pictures are cut and normalized.
+    pub policy: Policy,
     /// Vectors per slice.
     pub queries: usize,
+    position_side: usize,
     pub machine: Machine,
     vision: Option<usize>,
     prefill: usize,
@@ -37,9 +29,13 @@ impl Model {
     /// Finds the phases; the manifest has passed [`crate::check::check`].
     pub fn new(manifest: Arc<Manifest>, machine: Machine) -> Result<Self> {
         let limits = manifest.limits.unwrap_or_default();
+        let image = manifest.image.clone().unwrap_or_default();
+        let policy = policy(&image)?;
         Ok(Model {
             limits,
-            queries: manifest.image.as_ref().map_or(0, |i| i.queries as usize),
+            queries: image.queries as usize,
+            position_side: image.position_side as usize,
+            policy,
             vision: machine.phase("vision").ok(),
             prefill: machine.phase("prefill")?,
             decode: machine.phase("decode")?,
@@ -54,19 +50,24 @@ impl Model {
         self.machine.enter(self.vision()?)
     }
 
-    /// Maps the weights of the language model, and only them.
-    pub fn enter_language(&mut self) -> Result<()> {
-        self.machine.enter(self.prefill)
-    }
-
     /// Runs one slice; its vectors become rows `index * queries ..` of the picture state.
-    pub fn encode(&mut self, slice: &SliceInput, index: usize) -> Result<()> {
+    pub fn encode(&mut self, slice: &Slice, index: usize) -> Result<()> {
         let vision = self.vision()?;
-        let patches = slice.position_ids.len();
-        self.fill(vision, "patches", patches, slice.patches.iter().copied())?;
-        self.fill(vision, "position_ids", patches, slice.position_ids.iter().copied())?;
-        self.fill(vision, "grid_rows", patches, slice.grid_rows.iter().copied())?;
-        self.fill(vision, "grid_cols", patches, slice.grid_cols.iter().copied())?;
+        let (rows, cols) = (slice.rows as usize, slice.cols as usize);
+        let patches = rows * cols;
+        let port = self.machine.port::<f32>(vision, "patches", patches)?;
+        if port.len() != patches * row_len(&self.policy) {
+            return Err(Error::Bug("patches are not as wide as the policy says".into()));
+        }
+        patchify(slice, &self.policy, port)?;
+        if self.machine.has_port(vision, "position_ids") {
+            let ids = position_ids(rows, cols, self.position_side);
+            self.fill(vision, "position_ids", patches, ids.into_iter())?;
+        }
+        let across: Vec<i32> = (0..patches).map(|p| (p % cols) as i32).collect();
+        let down: Vec<i32> = (0..patches).map(|p| (p / cols) as i32).collect();
+        self.fill(vision, "grid_rows", patches, down.into_iter())?;
+        self.fill(vision, "grid_cols", patches, across.into_iter())?;
         let slot = index * self.queries;
         self.machine.run(vision, &[("patches", patches as i64), ("slot", slot as i64)])
     }
@@ -153,4 +154,25 @@ impl Model {
         }
         Ok(())
     }
+}
+
+fn policy(image: &ImagePolicy) -> Result<Policy> {
+    let channels = |field: &str, values: &[f32]| {
+        <[f32; 3]>::try_from(values).map_err(|_| {
+            Error::Artifact(format!(
+                "image policy: {field} has {} channels, not 3; compile the model again",
+                values.len()
+            ))
+        })
+    };
+    let policy = Policy {
+        max_slices: image.max_slices,
+        scale_resolution: image.scale_resolution,
+        patch: image.patch,
+        slice_mode: image.slice_mode,
+        mean: channels("mean", &image.mean)?,
+        std: channels("std", &image.std)?,
+    };
+    policy.check()?;
+    Ok(policy)
 }

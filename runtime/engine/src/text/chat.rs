@@ -195,7 +195,13 @@ impl Conversation {
     /// # Errors
     /// [`TextError::Turn`] if a grid is empty or too large, or if a later turn brings a system prompt; the conversation
     /// stays as it was.
-    pub fn turn(&mut self, chat: &Chat, images: &[Grid], text: &str, system: Option<&str>) -> Result<Vec<Piece>, TextError> {
+    pub fn turn(
+        &mut self,
+        chat: &Chat,
+        images: &[Grid],
+        text: &str,
+        system: Option<&str>,
+    ) -> Result<Vec<Piece>, TextError> {
         let mut out = Assembly::default();
         self.open(chat, system, &mut out)?;
         out.add(&chat.pieces.user.0);

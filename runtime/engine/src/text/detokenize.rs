@@ -105,7 +105,7 @@ fn pieces(steps: &[&Value]) -> Result<Pieces, TextError> {
             "Replace" if !fused => result.replace.push(replacement(step)?),
             "ByteFallback" if !fused => result.byte_fallback = true,
             "Fuse" => fused = true,
-            "Strip" if fused => result.strip += leading_spaces(step)?,
+            "Strip" if fused => result.strip = result.strip.saturating_add(leading_spaces(step)?),
             "Metaspace" if !fused => {
                 result.first_is_bare = text(step, "prepend_scheme") != "never";
                 result.replace.push((text(step, "replacement").to_owned(), " ".to_owned()));

@@ -74,8 +74,8 @@ impl Sampler {
     /// A logit of minus infinity is never chosen. Allocates only when `logits` is longer than ever before.
     ///
     /// # Errors
-    /// [`TextError::Logits`] if a logit is NaN or plus infinity, if none can be chosen, or if the history holds an id without
-    /// a logit.
+    /// [`TextError::Logits`] if a logit is NaN or plus infinity, if none can be chosen, or if the history holds an
+    /// id without a logit.
     pub fn next(&mut self, logits: &[f32], history: &[u32]) -> Result<u32, TextError> {
         check(logits)?;
         if self.sampling.repetition_penalty != 1.0 {
@@ -162,7 +162,8 @@ impl Sampler {
     }
 }
 
-/// Sorts the shortest head whose weights reach `mass` to the front; returns its length, at least 1 if there are candidates.
+/// Sorts the shortest head whose weights reach `mass` to the front; returns its length, at least 1 if there are
+/// candidates.
 ///
 /// A token stays if those before it weigh less than `mass`, as in `TopPLogitsWarper`. Most heads are short, so a
 /// growing head is sorted, not the vocabulary.

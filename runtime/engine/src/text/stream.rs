@@ -89,9 +89,7 @@ impl TextStream {
 
 fn first_piece(tokenizer: &Tokenizer, id: u32, bare: bool, kind: Kind) -> Option<String> {
     match tokenizer.rule() {
-        Rule::Pieces(pieces) if bare && kind == Kind::Text => {
-            tokenizer.token(id).map(|token| pieces.bare(&token))
-        }
+        Rule::Pieces(pieces) if bare && kind == Kind::Text => tokenizer.token(id).map(|token| pieces.bare(&token)),
         _ => None,
     }
 }

@@ -41,11 +41,10 @@ impl Tokenizer {
     /// # Errors
     /// [`TextError::Tokenizer`] if the file does not parse or its decoder cannot be streamed.
     pub fn from_json(bytes: &[u8]) -> Result<Self, TextError> {
-        let mut inner =
-            tokenizers::Tokenizer::from_bytes(bytes).map_err(|e| fault("file", &e.to_string()))?;
+        let mut inner = parse(bytes)?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| fault("truncation", &e.to_string()))?;
-        let rule = Rule::from_json(&json(inner.get_decoder(), "decoder")?)?;
+        let rule = Rule::from_json(&json("decoder", serde_json::to_value(inner.get_decoder()))?)?;
         let table = Table::new(&inner, &rule)?;
         let controls = Controls::raise(&mut inner);
         let marks_start = unmark_start(&mut inner)?;
@@ -82,19 +81,13 @@ impl Tokenizer {
     }
 
     /// [`Tokenizer::encode_plain`] into `ids`; `starts` says that the model's input begins with `text`.
-    pub(super) fn append(
-        &self,
-        text: &str,
-        starts: bool,
-        ids: &mut Vec<u32>,
-    ) -> Result<(), TextError> {
+    pub(super) fn append(&self, text: &str, starts: bool, ids: &mut Vec<u32>) -> Result<(), TextError> {
         if text.is_empty() {
             return Ok(());
         }
         let marked = starts && self.marks_start && !text.starts_with([' ', '\u{2581}']);
         let text = if marked { Cow::Owned(format!(" {text}")) } else { Cow::Borrowed(text) };
-        let encoding =
-            self.inner.encode_fast(text, false).map_err(|e| fault("text", &e.to_string()))?;
+        let encoding = self.inner.encode_fast(text, false).map_err(|e| fault("text", &e.to_string()))?;
         for &id in encoding.get_ids() {
             match self.controls.text(id).filter(|_| self.unknown != Some(id)) {
                 None => ids.push(id),
@@ -115,7 +108,9 @@ impl Tokenizer {
             }
             for byte in letter.bytes() {
                 let id = self.inner.token_to_id(&format!("<0x{byte:02X}>")).or(self.unknown);
-                ids.push(id.ok_or_else(|| fault("model.vocab", &format!("`{control}` in a text cannot be spelled out: no token for `{c}`")))?);
+                ids.push(id.ok_or_else(|| {
+                    fault("model.vocab", &format!("`{control}` in a text cannot be spelled out: no token for `{c}`"))
+                })?);
             }
         }
         Ok(())
@@ -166,6 +161,14 @@ impl Tokenizer {
 
     pub(super) fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
+    }
+}
+
+/// The crate panics on some damaged decoder sections: that too is the file's fault.
+fn parse(bytes: &[u8]) -> Result<tokenizers::Tokenizer, TextError> {
+    match std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes)) {
+        Ok(result) => result.map_err(|e| fault("file", &e.to_string())),
+        Err(_) => Err(fault("file", "is damaged; export it again")),
     }
 }
 
@@ -264,19 +267,18 @@ impl Table {
 /// Switches off a `Metaspace` that marks only the start of its input, since prompts are encoded in
 /// stretches; says whether there was one.
 fn unmark_start(inner: &mut tokenizers::Tokenizer) -> Result<bool, TextError> {
-    let mut splitter = json(inner.get_pre_tokenizer(), "pre_tokenizer")?;
+    let mut splitter = json("pre_tokenizer", serde_json::to_value(inner.get_pre_tokenizer()))?;
     if !never_prepend(&mut splitter) {
         return Ok(false);
     }
-    let splitter: tokenizers::PreTokenizerWrapper =
-        serde_json::from_value(splitter).map_err(|e| fault("pre_tokenizer", &e.to_string()))?;
+    let splitter: tokenizers::PreTokenizerWrapper = json("pre_tokenizer", serde_json::from_value(splitter))?;
     inner.with_pre_tokenizer(Some(splitter));
     Ok(true)
 }
 
 fn never_prepend(value: &mut Value) -> bool {
     if let Some(steps) = value.get_mut("pretokenizers").and_then(Value::as_array_mut) {
-        return steps.iter_mut().fold(false, |any, step| never_prepend(step) || any);
+        return steps.iter_mut().map(never_prepend).filter(|first| *first).count() > 0;
     }
     match value.get_mut("prepend_scheme") {
         Some(scheme) if scheme == "first" => {
@@ -297,8 +299,8 @@ fn unknown_id(inner: &tokenizers::Tokenizer) -> Result<Option<u32>, TextError> {
     })
 }
 
-fn json(value: Option<impl serde::Serialize>, field: &'static str) -> Result<Value, TextError> {
-    serde_json::to_value(value).map_err(|e| fault(field, &e.to_string()))
+fn json<T>(field: &'static str, result: serde_json::Result<T>) -> Result<T, TextError> {
+    result.map_err(|e| fault(field, &e.to_string()))
 }
 
 fn fault(field: &'static str, reason: &str) -> TextError {

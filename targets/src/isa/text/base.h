@@ -18,7 +18,6 @@ typedef struct { const mcv_arg *arg; const int64_t *dim; const float *scalar; } 
 #define MCV_PREFETCH(p) ((void)(p))
 #define MCV_PRAGMA(text)
 #endif
-#define MCV_UNROLL MCV_PRAGMA(GCC unroll 16)
 #define MCV_ROW(i, r) (c->arg[i].data + (r) * c->arg[i].stride)
 
 MCV_INLINE int64_t mcv_min(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -1,4 +1,5 @@
 /* 16 lanes as plain C loops. */
+#define MCV_UNROLL
 typedef struct { float v[16]; } vf;
 typedef struct { int32_t v[16]; } vi;
 typedef struct { uint8_t v[64]; } vb;
@@ -68,7 +69,7 @@ MCV_INLINE float vf_top(vf a) {
     return a.v[0];
 }
 /* Lane i: the sum of r[i]'s lanes. */
-MCV_INLINE vf vf_sums(const vf *r) { MCV_LANES(vf_sum(r[i])); }
+MCV_INLINE vf vf_sums(const vf *a) { MCV_LANES(vf_sum(a[i])); }
 
 MCV_INLINE vi vi_zero(void) { vi r; memset(&r, 0, sizeof r); return r; }
 MCV_INLINE vf vf_from(vi a) { MCV_LANES((float)a.v[i]); }

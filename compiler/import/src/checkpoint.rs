@@ -1,0 +1,178 @@
+//! A Hugging Face directory: which tensors there are, and their numbers row by row when the packer asks.
+
+use crate::error::{ImportError, Result};
+use crate::safetensors::{TensorEntry, read_header};
+use half::{bf16, f16};
+use mcv_ir::Elem;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// The weights of a checkpoint, by name.
+#[derive(Debug)]
+pub struct Checkpoint {
+    dir: PathBuf,
+    paths: Vec<PathBuf>,
+    files: Vec<File>,
+    tensors: BTreeMap<String, TensorEntry>,
+}
+
+impl Checkpoint {
+    /// Reads and checks all headers.
+    ///
+    /// # Errors
+    /// Not a checkpoint directory, a damaged header, a missing shard: by name, with the remedy.
+    pub fn open(dir: &Path) -> Result<Checkpoint> {
+        look_at(dir)?;
+        let names = shards(dir)?;
+        let paths: Vec<PathBuf> = names.iter().map(|n| dir.join(n)).collect();
+        let mut tensors: BTreeMap<String, TensorEntry> = BTreeMap::new();
+        let mut files = Vec::new();
+        for (index, path) in paths.iter().enumerate() {
+            files.push(File::open(path).map_err(|e| ImportError::new(path, "file", e.to_string()))?);
+            for entry in read_header(path, index)? {
+                if let Some(other) = tensors.insert(entry.name.clone(), entry.clone()) {
+                    let why = format!("is also in {}; remove the stale file", paths[other.file].display());
+                    return Err(ImportError::new(path, &format!("tensor {}", entry.name), why));
+                }
+            }
+        }
+        let checkpoint = Checkpoint { dir: dir.to_path_buf(), paths, files, tensors };
+        checkpoint.check_index()?;
+        Ok(checkpoint)
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The tensor of that name.
+    pub fn tensor(&self, name: &str) -> Option<&TensorEntry> {
+        self.tensors.get(name)
+    }
+
+    /// All names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Every tensor of the index is where it says.
+    fn check_index(&self) -> Result<()> {
+        let path = self.dir.join(INDEX);
+        let Some(map) = weight_map(&self.dir)? else { return Ok(()) };
+        for (name, shard) in map {
+            let found = self.tensors.get(&name).map(|t| self.paths[t.file].clone());
+            if found.as_deref() != Some(&self.dir.join(&shard)) {
+                let why = format!("should be in {shard} but is not there; download that shard again");
+                return Err(ImportError::new(&path, &format!("weight_map.{name}"), why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows `begin..end` of a tensor seen as `[shape[0], rest]`, as f32. Any number of threads may read at once.
+    pub fn read_rows(&self, entry: &TensorEntry, begin: u64, end: u64) -> Result<Vec<f32>> {
+        let path = &self.paths[entry.file];
+        let fail = |why: String| ImportError::new(path, &format!("tensor {}", entry.name), why);
+        let elem = entry.elem().map_err(fail)?;
+        let rows = entry.shape.first().copied().unwrap_or(1);
+        if begin > end || end > rows {
+            return Err(fail(format!("has {rows} rows; {begin}..{end} were asked for")));
+        }
+        let row = entry.len / rows.max(1);
+        let mut bytes = vec![0; ((end - begin) * row) as usize];
+        read_at(&self.files[entry.file], &mut bytes, entry.begin + begin * row).map_err(|e| fail(e.to_string()))?;
+        Ok(to_f32(elem, &bytes))
+    }
+}
+
+fn to_f32(elem: Elem, bytes: &[u8]) -> Vec<f32> {
+    let pair = |c: &[u8]| [c[0], c[1]];
+    match elem {
+        Elem::F16 => bytes.chunks_exact(2).map(|c| f16::from_le_bytes(pair(c)).to_f32()).collect(),
+        Elem::Bf16 => bytes.chunks_exact(2).map(|c| bf16::from_le_bytes(pair(c)).to_f32()).collect(),
+        _ => bytes.chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect(),
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        let n = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
+        if n == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes = &mut bytes[n..];
+        offset += n as u64;
+    }
+    Ok(())
+}
+
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Refuses what is no Hugging Face directory, saying what to do.
+fn look_at(dir: &Path) -> Result<()> {
+    let fail = |why: &str| Err(ImportError::new(dir, "MODEL_DIR", why));
+    if !dir.exists() {
+        return fail("does not exist");
+    }
+    if !dir.is_dir() {
+        return fail("is a file; give the Hugging Face directory that holds config.json and *.safetensors (GGUF and ONNX files are not read yet)");
+    }
+    if !dir.join("config.json").exists() {
+        return fail("has no config.json; give the Hugging Face directory of a MiniCPM-V checkpoint");
+    }
+    Ok(())
+}
+
+/// File names that hold weights.
+fn shards(dir: &Path) -> Result<Vec<String>> {
+    if let Some(map) = weight_map(dir)? {
+        let mut names: Vec<String> = map.into_values().collect();
+        names.sort();
+        names.dedup();
+        let missing = names.iter().find(|n| !dir.join(n).is_file());
+        return match missing {
+            None => Ok(names),
+            Some(n) => Err(ImportError::new(&dir.join(INDEX), "weight_map", format!("shard {n} is missing; download it"))),
+        };
+    }
+    if dir.join("model.safetensors").is_file() {
+        return Ok(vec!["model.safetensors".into()]);
+    }
+    let listed = std::fs::read_dir(dir).map_err(|e| ImportError::new(dir, "MODEL_DIR", e.to_string()))?;
+    let name = |e: std::fs::DirEntry| e.file_name().into_string().ok();
+    let mut names: Vec<String> = listed.flatten().filter_map(name).collect();
+    names.sort();
+    let pickled = names.iter().any(|n| n.ends_with(".bin") || n.ends_with(".pt"));
+    names.retain(|n| n.ends_with(".safetensors"));
+    match (names.is_empty(), pickled) {
+        (false, _) => Ok(names),
+        (true, true) => Err(ImportError::new(dir, "weights", "only pickled weights (*.bin) here; save the model with safe_serialization=True")),
+        (true, false) => Err(ImportError::new(dir, "weights", "no *.safetensors here; download the weights")),
+    }
+}
+
+fn weight_map(dir: &Path) -> Result<Option<BTreeMap<String, String>>> {
+    let path = dir.join(INDEX);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let fail = |field: &str, why: String| ImportError::new(&path, field, why);
+    let text = std::fs::read(&path).map_err(|e| fail("file", e.to_string()))?;
+    let json: serde_json::Value = serde_json::from_slice(&text).map_err(|e| fail("file", format!("bad JSON: {e}")))?;
+    let map = json["weight_map"].as_object().ok_or_else(|| fail("weight_map", "is missing or no object".into()))?;
+    let mut files = BTreeMap::new();
+    for (name, file) in map {
+        let plain = file.as_str().filter(|f| !f.contains(['/', '\\']) && f.ends_with(".safetensors"));
+        let plain = plain.ok_or_else(|| fail(&format!("weight_map.{name}"), format!("{file} is no file name of this directory")))?;
+        files.insert(name.clone(), plain.to_string());
+    }
+    Ok(Some(files))
+}

@@ -1,0 +1,107 @@
+//! `config.json` and its neighbours as explicit, checked facts.
+
+mod json;
+mod llm;
+mod version;
+mod vision;
+
+pub use json::Json;
+pub use llm::{LlmConfig, LongRope};
+pub use version::Version;
+pub use vision::{ImagePolicy, ResamplerConfig, VisionConfig};
+
+use crate::error::{ImportError, Result};
+use std::path::Path;
+
+/// Everything the files say about a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelConfig {
+    /// Which member of the family.
+    pub version: Version,
+    /// Language model.
+    pub llm: LlmConfig,
+    /// Vision tower.
+    pub vision: VisionConfig,
+    /// Resampler.
+    pub resampler: ResamplerConfig,
+    /// Slicing and normalization.
+    pub image: ImagePolicy,
+    /// Generation defaults.
+    pub generation: Generation,
+    /// `max_position_embeddings`.
+    pub context: u32,
+    /// Oddities worth telling.
+    pub warnings: Vec<String>,
+}
+
+/// Generation defaults (`generation_config.json`, then those of the version's own chat code).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// Sample or take the most likely token.
+    pub do_sample: bool,
+    /// Softmax temperature.
+    pub temperature: f32,
+    /// Candidates kept by rank.
+    pub top_k: u32,
+    /// Candidates kept by mass.
+    pub top_p: f32,
+    /// Penalty of tokens seen before.
+    pub repetition_penalty: f32,
+    /// Most tokens of an answer.
+    pub max_new_tokens: u32,
+    /// Ids that end an answer.
+    pub eos: Vec<u32>,
+}
+
+impl ModelConfig {
+    /// Reads a directory's `config.json`, `preprocessor_config.json` and `generation_config.json`.
+    ///
+    /// # Errors
+    /// Names file and key; an unknown version is refused by name.
+    pub fn read(dir: &Path) -> Result<ModelConfig> {
+        let config = Json::read(&dir.join("config.json"))?;
+        let version = Version::detect(&config)?;
+        if !version.supported() {
+            let why = format!("version {version} is known but not supported yet; supported: {}", Version::list(Version::supported));
+            return Err(ImportError::new(config.path(), "version", why));
+        }
+        let llm = LlmConfig::read(&config, version)?;
+        let vision = VisionConfig::read(&config)?;
+        let resampler = ResamplerConfig::read(&config, &llm)?;
+        let mut warnings = Vec::new();
+        let image = ImagePolicy::read(&config, version, dir, &mut warnings)?;
+        if image.patch_size != vision.patch_size {
+            let why = format!("{} differs from the vision tower's patch_size {}", image.patch_size, vision.patch_size);
+            return Err(ImportError::new(config.path(), "slice_config.patch_size", why));
+        }
+        let context = config.number("max_position_embeddings", 1, 1 << 24)?;
+        let generation = Generation::read(dir, &config, version)?;
+        Ok(ModelConfig { version, llm, vision, resampler, image, generation, context, warnings })
+    }
+}
+
+impl Generation {
+    /// Defaults of the version's own `chat()`: sampling with 0.7, 100, 0.8, 1.05.
+    fn read(dir: &Path, config: &Json, version: Version) -> Result<Generation> {
+        let path = dir.join("generation_config.json");
+        let file = if path.exists() { Json::read(&path)? } else { config.empty() };
+        let eos = match file.ids("eos_token_id")? {
+            ids if ids.is_empty() => config.ids("eos_token_id")?,
+            ids => ids,
+        };
+        let longest = if version == Version::V2_0 { 1024 } else { 2048 };
+        Ok(Generation {
+            do_sample: file.flag("do_sample")?.unwrap_or(true),
+            temperature: file.float_or("temperature", 0.7, 0.0, 100.0)? as f32,
+            top_k: file.number_or("top_k", 100, 0, 1 << 20)?,
+            top_p: file.float_or("top_p", 0.8, 1e-6, 1.0)? as f32,
+            repetition_penalty: if file.flag("do_sample")? == Some(false) {
+                file.float_or("repetition_penalty", 1.0, 1e-3, 100.0)? as f32
+            } else {
+                file.float_or("repetition_penalty", 1.05, 1e-3, 100.0)? as f32
+            },
+            max_new_tokens: file.number_or("max_new_tokens", longest, 1, 1 << 24)?,
+            eos,
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! The vision tower's and resampler's numbers, and how pictures are cut.
+
+use super::{Json, LlmConfig, Version};
+use crate::error::Result;
+use std::path::Path;
+
+/// SigLIP tower.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct VisionConfig {
+    pub hidden_size: u32,
+    pub intermediate_size: u32,
+    pub num_layers: u32,
+    pub num_heads: u32,
+    /// Side of the picture that the position table was made for, pixels.
+    pub image_size: u32,
+    pub patch_size: u32,
+    pub layer_norm_eps: f32,
+    /// The last layer is not run.
+    pub drop_last_layer: bool,
+}
+
+impl VisionConfig {
+    /// Reads `vision_config`.
+    pub fn read(c: &Json) -> Result<VisionConfig> {
+        let v = c.object("vision_config")?.ok_or_else(|| c.fault("vision_config", "is missing; the file is incomplete"))?;
+        let config = VisionConfig {
+            hidden_size: v.number("hidden_size", 1, 1 << 16)?,
+            intermediate_size: v.number("intermediate_size", 1, 1 << 20)?,
+            num_layers: v.number("num_hidden_layers", 1, 1024)?,
+            num_heads: v.number("num_attention_heads", 1, 1024)?,
+            image_size: v.number("image_size", 1, 1 << 16)?,
+            patch_size: v.number("patch_size", 1, 256)?,
+            layer_norm_eps: v.float_or("layer_norm_eps", 1e-6, 1e-12, 1.0)? as f32,
+            drop_last_layer: c.flag("drop_vision_last_layer")?.unwrap_or(true),
+        };
+        if config.hidden_size % config.num_heads != 0 {
+            let why = format!("{} does not divide hidden_size {}", config.num_heads, config.hidden_size);
+            return Err(v.fault("num_attention_heads", why));
+        }
+        if config.image_size < config.patch_size {
+            return Err(v.fault("image_size", format!("{} is smaller than patch_size {}", config.image_size, config.patch_size)));
+        }
+        Ok(config)
+    }
+}
+
+/// Resampler.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResamplerConfig {
+    /// Vectors per slice.
+    pub queries: u32,
+    /// Heads: `hidden / 128` in all published models.
+    pub heads: u32,
+    /// Of its layer norms.
+    pub eps: f32,
+}
+
+impl ResamplerConfig {
+    /// Reads `query_num`; hybrids made by this project name their heads in `mcv_resampler_heads`.
+    pub fn read(c: &Json, llm: &LlmConfig) -> Result<ResamplerConfig> {
+        let heads = c.number_or("mcv_resampler_heads", (llm.hidden_size / 128).max(1), 1, 1024)?;
+        if llm.hidden_size % heads != 0 || llm.hidden_size % 4 != 0 {
+            let why = format!("hidden_size {} must be a multiple of 4 and of the resampler's {heads} heads", llm.hidden_size);
+            return Err(c.fault("hidden_size", why));
+        }
+        Ok(ResamplerConfig { queries: c.number("query_num", 1, 1 << 16)?, heads, eps: 1e-6 })
+    }
+}
+
+/// How pictures are cut and normalized.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct ImagePolicy {
+    pub max_slice_nums: u32,
+    pub scale_resolution: u32,
+    pub patch_size: u32,
+    pub slice_mode: bool,
+    pub use_image_id: bool,
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+}
+
+impl ImagePolicy {
+    /// `config.json`'s `slice_config` wins over `preprocessor_config.json`; a difference is told.
+    pub fn read(c: &Json, version: Version, dir: &Path, warnings: &mut Vec<String>) -> Result<ImagePolicy> {
+        let slices = c.object("slice_config")?;
+        let source = slices.clone().unwrap_or_else(|| c.clone());
+        // Without slice_config the 2.6 code falls back to one slice, the older ones to nine.
+        let most = if slices.is_none() && version >= Version::V2_6 { 1 } else { 9 };
+        let mut policy = ImagePolicy {
+            max_slice_nums: source.number_or("max_slice_nums", most, 1, 64)?,
+            scale_resolution: source.number_or("scale_resolution", 448, 14, 8192)?,
+            patch_size: source.number_or("patch_size", 14, 1, 256)?,
+            slice_mode: c.flag("slice_mode")?.unwrap_or(version > Version::V2_0),
+            use_image_id: c.flag("use_image_id")?.unwrap_or(version >= Version::V2_6),
+            mean: [0.5; 3],
+            std: [0.5; 3],
+        };
+        let path = dir.join("preprocessor_config.json");
+        if path.exists() {
+            policy.normalization(&Json::read(&path)?, warnings)?;
+        }
+        Ok(policy)
+    }
+
+    fn normalization(&mut self, p: &Json, warnings: &mut Vec<String>) -> Result<()> {
+        for (key, own) in [("max_slice_nums", self.max_slice_nums), ("scale_resolution", self.scale_resolution)] {
+            let other = p.number_or(key, own, 1, 8192)?;
+            if other != own {
+                warnings.push(format!("preprocessor_config.json: {key} is {other}, config.json says {own}; config.json counts"));
+            }
+        }
+        for (keys, slot) in [(["norm_mean", "image_mean"], &mut self.mean), (["norm_std", "image_std"], &mut self.std)] {
+            for key in keys {
+                let Some(list) = p.floats(key)? else { continue };
+                let values: Vec<f32> = list.iter().map(|v| *v as f32).collect();
+                let three: [f32; 3] = values[..].try_into().map_err(|_| p.fault(key, "needs three numbers"))?;
+                *slot = three;
+                break;
+            }
+        }
+        match self.std.iter().all(|s| s.is_finite() && *s > 0.0) {
+            true => Ok(()),
+            false => Err(p.fault("norm_std", "needs three positive numbers")),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the runtime needs to know about text: tokenizer, prompt schema, stop tokens.
+
+use crate::config::{ModelConfig, Version};
+use crate::error::{ImportError, Result};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Text around what is between: before, after.
+pub type Around = (String, String);
+
+/// Prompt schema of a version.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[allow(missing_docs)]
+pub struct ChatTemplate {
+    pub bos: Option<String>,
+    pub default_system: Option<String>,
+    pub system: Around,
+    pub user: Around,
+    pub assistant: Around,
+    pub image_id: Option<Around>,
+    pub overview: Around,
+    pub slice: Around,
+    pub slices: Around,
+    pub row_separator: String,
+    pub placeholder: String,
+    pub after_image: String,
+    pub stop: Vec<String>,
+}
+
+/// Facts about text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextFacts {
+    /// `tokenizer.json`, as it is.
+    pub tokenizer_json: Vec<u8>,
+    /// Prompt schema.
+    pub chat: ChatTemplate,
+    /// Ids that end an answer.
+    pub stop: Vec<u32>,
+}
+
+impl TextFacts {
+    /// Reads `tokenizer.json` and looks up every special token of the version's schema by its text.
+    pub fn read(dir: &Path, config: &ModelConfig) -> Result<TextFacts> {
+        let path = dir.join("tokenizer.json");
+        let tokenizer_json = std::fs::read(&path).map_err(|e| {
+            let remedy = "write it with AutoTokenizer.from_pretrained(MODEL, trust_remote_code=True).save_pretrained(DIR)";
+            ImportError::new(&path, "file", format!("{e}; {remedy}"))
+        })?;
+        let tokens = special_tokens(&path, &tokenizer_json)?;
+        let chat = ChatTemplate::of(config);
+        for token in chat.required() {
+            if !tokens.contains_key(token.as_str()) {
+                let why = format!("{token} is no token here; it belongs to the prompts of version {}: wrong tokenizer?", config.version);
+                return Err(ImportError::new(&path, "added_tokens", why));
+            }
+        }
+        let mut stop: Vec<u32> = config.generation.eos.clone();
+        stop.extend(chat.stop.iter().filter_map(|s| tokens.get(s.as_str())));
+        stop.sort_unstable();
+        stop.dedup();
+        match stop.iter().chain(tokens.values()).find(|id| **id >= config.llm.vocab_size) {
+            None => Ok(TextFacts { tokenizer_json, chat, stop }),
+            Some(id) => {
+                let why = format!("token id {id} is outside the model's vocab_size {}", config.llm.vocab_size);
+                Err(ImportError::new(&path, "added_tokens", why))
+            }
+        }
+    }
+}
+
+fn special_tokens(path: &Path, text: &[u8]) -> Result<HashMap<String, u32>> {
+    let fail = |field: &str, why: String| ImportError::new(path, field, why);
+    let json: Value = serde_json::from_slice(text).map_err(|e| fail("file", format!("bad JSON: {e}")))?;
+    let list = json["added_tokens"].as_array().ok_or_else(|| fail("added_tokens", "is missing or no list".into()))?;
+    let pair = |t: &Value| Some((t["content"].as_str()?.to_string(), u32::try_from(t["id"].as_u64()?).ok()?));
+    let tokens: Option<HashMap<String, u32>> = list.iter().map(pair).collect();
+    tokens.ok_or_else(|| fail("added_tokens", "holds an entry without content or id".into()))
+}
+
+fn around(before: &str, after: &str) -> Around {
+    (before.to_string(), after.to_string())
+}
+
+impl ChatTemplate {
+    /// The schema of a version: image tags as in `get_slice_image_placeholder`, turns as in the chat templates.
+    pub fn of(config: &ModelConfig) -> ChatTemplate {
+        let mut chat = ChatTemplate {
+            overview: around("<image>", "</image>"),
+            row_separator: "\n".into(),
+            placeholder: "<unk>".into(),
+            after_image: "\n".into(),
+            ..ChatTemplate::default()
+        };
+        if config.version >= Version::V2_6 {
+            chat.slice = around("<slice>", "</slice>");
+            chat.image_id = config.image.use_image_id.then(|| around("<image_id>", "</image_id>"));
+        } else {
+            chat.slice = around("<image>", "</image>");
+            chat.slices = around("<slice>", "</slice>");
+        }
+        chat.turns(config.version);
+        chat
+    }
+
+    fn turns(&mut self, version: Version) {
+        match version {
+            Version::V1_0 | Version::V2_0 => {
+                self.bos = Some("<s>".into());
+                self.user = around("<用户>", "");
+                self.assistant = around("<AI>", "</s>");
+                self.stop = vec!["</s>".into()];
+            }
+            Version::V2_5 => {
+                let turn = |role: &str| around(&format!("<|start_header_id|>{role}<|end_header_id|>\n\n"), "<|eot_id|>");
+                self.bos = Some("<|begin_of_text|>".into());
+                (self.system, self.user, self.assistant) = (turn("system"), turn("user"), turn("assistant"));
+                self.stop = vec!["<|eot_id|>".into(), "<|end_of_text|>".into()];
+            }
+            _ => {
+                let turn = |role: &str| around(&format!("<|im_start|>{role}\n"), "<|im_end|>\n");
+                (self.system, self.user, self.assistant) = (turn("system"), turn("user"), turn("assistant"));
+                self.default_system = (version == Version::V2_6).then(|| "You are a helpful assistant.".into());
+                if version >= Version::V4_5 {
+                    self.assistant.0.push_str("<think>\n\n</think>\n\n");
+                }
+                self.stop = vec!["<|im_end|>".into(), "<|endoftext|>".into()];
+            }
+        }
+    }
+
+    /// Tokens without which pictures can't be put into a prompt.
+    fn required(&self) -> Vec<String> {
+        let mut tokens = vec![self.overview.0.clone(), self.overview.1.clone(), self.slice.0.clone(), self.slice.1.clone()];
+        tokens.extend(self.image_id.iter().flat_map(|(before, after)| [before.clone(), after.clone()]));
+        tokens
+    }
+}

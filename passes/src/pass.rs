@@ -1,0 +1,68 @@
+//! The order of passes, and the verifier after each.
+
+use crate::fold::Fold;
+use crate::fuse::{attention::FuseAttention, epilogue::FuseEpilogue, gated::FuseGated, norm::FuseNorm, rope::FuseRope, siblings::FuseSiblings};
+use crate::layout::LayOut;
+use crate::place::Place;
+use crate::quantize::Quantize;
+use crate::recipe::Recipe;
+use mcv_ir::target::Target;
+use mcv_ir::{Error, Graph, Kernel, Node, NodeId, Program, Result, Stage, verify};
+
+/// What passes may look at beside the program.
+pub struct Context<'a> {
+    /// Element formats.
+    pub recipe: &'a Recipe,
+    /// Processors, the preferred first.
+    pub targets: &'a [&'a dyn Target],
+}
+
+impl Context<'_> {
+    /// Whether some target runs a node of this form.
+    pub fn runs(&self, node: &Node, inputs: &[NodeId], graph: &Graph) -> bool {
+        let args = inputs.iter().map(|i| graph.node(*i).ty.clone()).collect();
+        let kernel = Kernel::new(node.op.clone(), node.epilogue.clone(), args, node.ty.clone());
+        self.targets.iter().any(|t| t.supports(&kernel).is_ok())
+    }
+}
+
+/// One transformation of the program.
+pub trait Pass {
+    /// Its name for `--dump-ir` and `--stop-after`.
+    fn name(&self) -> &'static str;
+    /// The stage the program has reached afterwards.
+    fn reaches(&self) -> Stage;
+    /// Does it; returns how many places changed.
+    fn run(&self, program: &mut Program, ctx: &Context) -> Result<usize>;
+}
+
+/// All passes in order.
+pub fn pipeline() -> Vec<Box<dyn Pass>> {
+    vec![
+        Box::new(Fold),
+        Box::new(Quantize),
+        Box::new(FuseAttention),
+        Box::new(FuseSiblings),
+        Box::new(FuseGated),
+        Box::new(FuseRope),
+        Box::new(FuseEpilogue),
+        Box::new(FuseNorm),
+        Box::new(Place),
+        Box::new(LayOut),
+    ]
+}
+
+/// Runs all passes; the verifier checks the program after each, then `after_each` may look at it.
+pub fn run_passes(
+    program: &mut Program,
+    ctx: &Context,
+    after_each: &mut dyn FnMut(&str, &Program) -> Result<()>,
+) -> Result<()> {
+    for pass in pipeline() {
+        pass.run(program, ctx)?;
+        program.stage = program.stage.max(pass.reaches());
+        verify::verify(program).map_err(|e| Error::bug(format!("after pass {}: {e}", pass.name())))?;
+        after_each(pass.name(), program)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The command line.
+
+use mcv_runtime::Options;
+use mcv_runtime::text::Sampling;
+use std::path::PathBuf;
+
+/// Asks a MiniCPM-V model (.mcv) about pictures.
+#[derive(clap::Parser)]
+#[command(version, group = clap::ArgGroup::new("words").required(true).args(["prompt", "chat", "prompts"]))]
+pub struct Args {
+    /// The model that mcv-compile wrote
+    pub model: PathBuf,
+    /// Picture before the (first) prompt; may be given several times
+    #[arg(long, value_name = "FILE", conflicts_with = "prompts")]
+    pub image: Vec<PathBuf>,
+    /// What to say to the model; - reads stdin
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub prompt: Option<String>,
+    /// Hold a conversation: each line of stdin is a message
+    #[arg(long, conflicts_with = "json")]
+    pub chat: bool,
+    /// Answer each line {"id", "image", "prompt"} of a file by a line {"id", "output", "seconds"}; pictures are
+    /// relative to the file
+    #[arg(long, value_name = "JSONL", conflicts_with = "json")]
+    pub prompts: Option<PathBuf>,
+    /// System prompt [default: the model's]
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    /// 0: always the likeliest token [default: the model's]
+    #[arg(long, value_name = "T", value_parser = not_negative)]
+    pub temperature: Option<f32>,
+    /// Sample among the K likeliest tokens, 0: among all [default: the model's]
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<u32>,
+    /// Sample among the likeliest tokens whose probabilities reach P [default: the model's]
+    #[arg(long, value_name = "P", value_parser = share)]
+    pub top_p: Option<f32>,
+    /// Make tokens less likely that were there before, 1: don't [default: the model's]
+    #[arg(long, value_name = "R", value_parser = positive)]
+    pub repetition_penalty: Option<f32>,
+    /// Equal seeds give equal answers
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Most tokens of an answer [default: the model's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_tokens: Option<u32>,
+    /// Threads at work [default: all cores this process may use]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+    /// Instruction set level of the kernels [default: the best this CPU has]
+    #[arg(long, value_name = "LEVEL")]
+    pub level: Option<String>,
+    /// Compare the whole model with its digests first
+    #[arg(long)]
+    pub verify: bool,
+    /// Print statistics to stderr
+    #[arg(long)]
+    pub stats: bool,
+    /// Print one JSON object {text, tokens, finish, stats} in place of the text
+    #[arg(long)]
+    pub json: bool,
+    /// Print the steps that took longest to stderr
+    #[arg(long)]
+    pub profile: bool,
+}
+
+impl Args {
+    /// How to open the model.
+    pub fn options(&self) -> Options {
+        Options {
+            threads: self.threads.map(|n| n as usize),
+            level: self.level.clone(),
+            profile: self.profile,
+            verify: self.verify,
+        }
+    }
+
+    /// The model's sampling with what was asked for.
+    pub fn sampling(&self, defaults: Sampling) -> Sampling {
+        Sampling {
+            temperature: self.temperature.unwrap_or(defaults.temperature),
+            top_k: self.top_k.unwrap_or(defaults.top_k),
+            top_p: self.top_p.unwrap_or(defaults.top_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(defaults.repetition_penalty),
+            seed: self.seed,
+        }
+    }
+}
+
+fn not_negative(text: &str) -> Result<f32, String> {
+    number(text, |n| n >= 0.0, "a number, 0 or more")
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    number(text, |n| n > 0.0, "a number above 0")
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    number(text, |n| n > 0.0 && n <= 1.0, "a number above 0, at most 1")
+}
+
+fn number(text: &str, fits: impl Fn(f32) -> bool, wanted: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|n: &f32| n.is_finite() && fits(*n));
+    number.ok_or_else(|| format!("give {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        let parse = |words: &[&str]| Args::try_parse_from([&["mcv-run", "m.mcv"], words].concat()).is_ok();
+        assert!(parse(&["--prompt", "a", "--image", "x", "--image", "y", "--temperature", "0"]));
+        for wrong in [
+            &[][..],
+            &["--prompt", "a", "--chat"],
+            &["--chat", "--json"],
+            &["--prompts", "f", "--image", "x"],
+            &["--prompt", "a", "--temperature", "-1"],
+            &["--prompt", "a", "--temperature", "nan"],
+            &["--prompt", "a", "--top-p", "0"],
+            &["--prompt", "a", "--repetition-penalty", "0"],
+            &["--prompt", "a", "--threads", "0"],
+            &["--prompt", "a", "--max-tokens", "0"],
+        ] {
+            assert!(!parse(wrong), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Many prompts, each a conversation of its own, with one open model.
+
+use crate::Failure;
+use crate::args::Args;
+use crate::output::{Stream, print_stats};
+use crate::run::{collect, read_picture};
+use mcv_runtime::Session;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Instant;
+
+/// One line of a prompts file.
+#[derive(Debug, PartialEq)]
+struct Task {
+    id: Value,
+    image: Option<String>,
+    prompt: String,
+}
+
+/// Answers each line of `path` by a line on stdout; stops at the first that fails.
+pub fn run(args: &Args, session: &mut Session, path: &Path) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(path).map_err(|e| Failure::file(path, &e))?;
+    let tasks = parse(&text).map_err(|e| Failure::Message(format!("{}: {e}", path.display())))?;
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let mut out = Stream::new();
+    for task in tasks {
+        let started = Instant::now();
+        session.reset();
+        if let Some(image) = &task.image {
+            session.image(read_picture(&directory.join(image))?);
+        }
+        session.say(&task.prompt, args.system.as_deref())?;
+        let output = collect(session)?;
+        let seconds = started.elapsed().as_secs_f64();
+        out.line(&json!({ "id": task.id, "output": output, "seconds": seconds }).to_string())?;
+        if args.stats {
+            print_stats(session.stats());
+        }
+    }
+    Ok(())
+}
+
+/// All tasks, or which line is wrong. Checked before the first one runs.
+fn parse(text: &str) -> Result<Vec<Task>, String> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(number, line)| task(line).map_err(|e| format!("line {}: {e}", number + 1))).collect()
+}
+
+fn task(line: &str) -> Result<Task, String> {
+    let value: Value = serde_json::from_str(line).map_err(|e| format!("{e}; give one JSON object a line"))?;
+    let text = |name: &str| match value.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(format!("`{name}` is not a string")),
+    };
+    let prompt = text("prompt")?.ok_or("there is no `prompt`; give one as a string")?;
+    Ok(Task { id: value.get("id").cloned().unwrap_or_default(), image: text("image")?, prompt })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_keep_their_ids() {
+        let tasks =
+            parse("{\"id\": 7, \"prompt\": \"a\"}\n\n{\"id\":\"x\",\"image\":\"i.png\",\"prompt\":\"b\"}\n").unwrap();
+        let second = Task { id: json!("x"), image: Some("i.png".into()), prompt: "b".into() };
+        assert_eq!(tasks, [Task { id: json!(7), image: None, prompt: "a".into() }, second]);
+    }
+
+    #[test]
+    fn wrong_lines_are_named() {
+        for (text, wanted) in [
+            ("{\"prompt\":\"a\"}\n{", "line 2:"),
+            ("[]", "line 1: there is no `prompt`"),
+            ("{\"prompt\":\"a\",\"image\":3}", "`image` is not a string"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the model has been told: the tokens of the conversation and how many of them are in the KV cache.
+
+use crate::text::Conversation;
+
+/// The conversation so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Context {
+    /// All tokens, prompts and answers; picture vectors count as placeholders.
+    pub ids: Vec<u32>,
+    /// How many of them the KV cache holds. The rest runs before anything else.
+    pub ran: usize,
+    /// Its turns.
+    pub conversation: Conversation,
+}
+
+/// A point to come back to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    len: usize,
+    ran: usize,
+    conversation: Conversation,
+}
+
+impl Context {
+    /// The current point.
+    pub fn mark(&self) -> Mark {
+        Mark { len: self.ids.len(), ran: self.ran, conversation: self.conversation }
+    }
+
+    /// Forgets everything since `mark`. Rows of the KV cache behind `ran` are never read, so they may stay.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.ids.truncate(mark.len);
+        self.ran = mark.ran;
+        self.conversation = mark.conversation;
+    }
+}

@@ -1,0 +1,158 @@
+//! Kernels on awkward sizes.
+
+use mcv_ir::{Act, Dim, Elem, Kernel, Layout, Op, Pointwise, StateId, TensorType};
+use mcv_targets::cpu::supports::PANELS;
+
+const Q8: Elem = Elem::Q8 { group: 32 };
+const Q4: Elem = Elem::Q4 { group: 32 };
+const QUANTIZE: Pointwise = Pointwise::Quantize { group: 32 };
+const SILU: Pointwise = Pointwise::Gated(Act::Silu);
+
+fn rows(elem: Elem, width: u32) -> TensorType {
+    TensorType::new(elem, [Dim::up_to("rows", 64), Dim::Is(width)])
+}
+
+fn context(elem: Elem, width: u32) -> TensorType {
+    TensorType::new(elem, [Dim::up_to("context", 256), Dim::Is(width)])
+}
+
+fn fixed<const N: usize>(elem: Elem, shape: [u32; N]) -> TensorType {
+    TensorType::new(elem, shape.map(Dim::Is))
+}
+
+fn ids() -> TensorType {
+    TensorType::new(Elem::I32, [Dim::up_to("rows", 64)])
+}
+
+/// Adds the operands that the epilogue asks for; the result has `width` columns, as rows or quantized.
+fn finish(op: Op, mut args: Vec<TensorType>, epilogue: &[Pointwise], vectors: Elem, width: u32) -> Kernel {
+    let mut columns = if epilogue.iter().any(|p| matches!(p, Pointwise::Gated(_))) { 2 * width } else { width };
+    for step in epilogue {
+        match step {
+            Pointwise::Bias => args.push(fixed(vectors, [columns])),
+            Pointwise::Add | Pointwise::Mul => args.push(rows(Elem::F32, columns)),
+            Pointwise::Gated(_) => columns = width,
+            _ => {}
+        }
+    }
+    let quantized = epilogue.last() == Some(&QUANTIZE) || op == Op::Pointwise(QUANTIZE);
+    let result = if quantized { rows(Q8, width).with_layout(Layout::Summed) } else { rows(Elem::F32, width) };
+    Kernel::new(op, epilogue.to_vec(), args, result)
+}
+
+fn matmul(weight: Elem, n: u32, k: u32, epilogue: &[Pointwise], bias: Elem) -> Kernel {
+    let x = match weight {
+        Elem::Q8 { group } | Elem::Q4 { group } => rows(Elem::Q8 { group }, k).with_layout(Layout::Summed),
+        _ => rows(Elem::F32, k),
+    };
+    let gated = epilogue.iter().any(|p| matches!(p, Pointwise::Gated(_)));
+    let w = fixed(weight, [n, k]).with_layout(PANELS);
+    finish(Op::MatMul, vec![x, w], epilogue, bias, if gated { n / 2 } else { n })
+}
+
+/// Matrix products.
+pub fn matmuls() -> Vec<Kernel> {
+    use Pointwise::{Add, Bias, Mul, Scale};
+    let (gelu, tanh) = (Pointwise::Act(Act::Gelu), Pointwise::Act(Act::GeluTanh));
+    vec![
+        matmul(Q4, 48, 96, &[], Elem::F32),
+        matmul(Q4, 127, 127, &[Bias, gelu], Elem::F32),
+        matmul(Q4, 16, 588, &[Bias, Add], Elem::Bf16),
+        matmul(Q4, 96, 33, &[SILU], Elem::F32),
+        matmul(Elem::Q4 { group: 128 }, 48, 160, &[Mul], Elem::F32),
+        matmul(Q8, 48, 127, &[Bias, tanh], Elem::F16),
+        matmul(Q8, 127, 96, &[Scale(0.25), Add], Elem::F32),
+        matmul(Q8, 64, 588, &[Bias, SILU, Scale(-1.5)], Elem::F32),
+        matmul(Elem::F32, 127, 33, &[Bias], Elem::F32),
+        matmul(Elem::F32, 64, 32, &[SILU], Elem::F32),
+        matmul(Elem::F16, 48, 127, &[Bias, Scale(0.5), Add], Elem::F16),
+        matmul(Elem::Bf16, 16, 588, &[Bias, gelu], Elem::Bf16),
+    ]
+}
+
+/// Matrix products of one row, known at compile time.
+pub fn one_row() -> Vec<Kernel> {
+    let mut all = vec![
+        matmul(Q4, 127, 96, &[Pointwise::Add], Elem::F32),
+        matmul(Q4, 96, 64, &[SILU], Elem::F32),
+        matmul(Q8, 48, 33, &[], Elem::F32),
+        matmul(Elem::F32, 127, 33, &[], Elem::F32),
+    ];
+    for ty in all.iter_mut().flat_map(|k| k.args.iter_mut().chain([&mut k.result])) {
+        ty.shape.iter_mut().filter(|d| d.known().is_none()).for_each(|d| *d = Dim::Is(1));
+    }
+    all
+}
+
+/// Norms, look-ups, element-wise work, rotary embedding, stores.
+pub fn row_ops() -> Vec<Kernel> {
+    use Pointwise::{Add, Bias, Gated, Mul, Scale};
+    let x = |d| rows(Elem::F32, d);
+    let table = |elem, d| vec![fixed(elem, [9, d]), ids()];
+    let layer = |elem, d| vec![x(d), fixed(elem, [d]), fixed(elem, [d])];
+    let rms = |elem, d| vec![x(d), fixed(elem, [d])];
+    let (eps, f32, f16, bf16) = (1e-6, Elem::F32, Elem::F16, Elem::Bf16);
+    let mut all = vec![
+        finish(Op::LayerNorm { eps }, layer(f32, 127), &[], f32, 127),
+        finish(Op::LayerNorm { eps }, layer(bf16, 100), &[QUANTIZE], f32, 100),
+        finish(Op::RmsNorm { eps, groups: 1 }, rms(f32, 33), &[Scale(3.0)], f32, 33),
+        finish(Op::RmsNorm { eps, groups: 1 }, rms(f16, 588), &[Add, QUANTIZE], f32, 588),
+        finish(Op::RmsNorm { eps, groups: 3 }, vec![x(21), fixed(f32, [7])], &[], f32, 21),
+        finish(Op::RmsNorm { eps, groups: 2 }, vec![x(144), fixed(bf16, [72])], &[Scale(2.0)], f32, 144),
+        finish(Op::Gather, table(f32, 33), &[], f32, 33),
+        finish(Op::Gather, table(f16, 48), &[Scale(12.0)], f32, 48),
+        finish(Op::Gather, table(bf16, 127), &[QUANTIZE], f32, 127),
+        finish(Op::Gather, table(Q8, 100), &[Add], f32, 100),
+        finish(Op::Gather, table(Q4, 127), &[], f32, 127),
+        finish(Op::MergeRows, vec![x(33), fixed(f32, [5, 33]), ids()], &[], f32, 33),
+        finish(Op::RopeTable { scale: 1.5 }, vec![ids(), fixed(f32, [36])], &[], f32, 72),
+        finish(Op::Rope { heads: 3 }, vec![x(216), x(72)], &[], f32, 216),
+        finish(Op::Rope { heads: 5 }, vec![x(30), x(6)], &[], f32, 30),
+        finish(Op::Concat, vec![x(7), x(48), x(33)], &[], f32, 88),
+        finish(Op::Pointwise(QUANTIZE), vec![x(127)], &[], f32, 127),
+        finish(Op::Pointwise(Bias), vec![x(33), fixed(bf16, [33])], &[Pointwise::Act(Act::Silu)], f32, 33),
+        finish(Op::Pointwise(Mul), vec![x(48), x(48)], &[Scale(0.5), QUANTIZE], f32, 48),
+        finish(Op::Pointwise(Scale(7.0)), vec![x(31)], &[Scale(-0.5), Add], f32, 31),
+        finish(Op::Pointwise(Gated(Act::GeluTanh)), vec![x(66)], &[], f32, 33),
+        finish(Op::Pointwise(Gated(Act::Silu)), vec![x(96)], &[QUANTIZE], f32, 48),
+    ];
+    all.extend([Act::Gelu, Act::GeluTanh].map(|a| finish(Op::Pointwise(Pointwise::Act(a)), vec![x(33)], &[], f32, 33)));
+    let mut last = finish(Op::LastRow, vec![x(33)], &[QUANTIZE], f32, 33);
+    last.result.shape[0] = Dim::Is(1);
+    all.push(last);
+    for (elem, table) in [(f32, None), (f16, None), (f16, Some(16)), (f32, Some(72))] {
+        let op = Op::Store { state: StateId(0), at: "at".into() };
+        let args = [Some(x(144)), table.map(x)].into_iter().flatten().collect();
+        all.push(Kernel::new(op, vec![], args, fixed(elem, [50, 144])));
+    }
+    all
+}
+
+/// Attention and its parts: (heads, key heads, head size).
+pub fn attention() -> Vec<Kernel> {
+    let fused = |(heads, kv_heads, d): (u32, u32, u32), cache, causal, rotated: bool| {
+        let (q, kv) = (rows(Elem::F32, heads * d), context(cache, kv_heads * d));
+        let mut args = vec![q.clone(), kv.clone(), kv];
+        args.extend(rotated.then(|| rows(Elem::F32, d)));
+        Kernel::new(Op::Attention { heads, kv_heads, scale: 0.7, causal }, vec![], args, q)
+    };
+    let scores = |h| TensorType::f32([Dim::Is(h), Dim::up_to("rows", 64), Dim::up_to("context", 256)]);
+    let cache = |d| context(Elem::F16, d);
+    vec![
+        fused((2, 2, 64), Elem::F32, false, false),
+        fused((4, 2, 72), Elem::F16, true, true),
+        fused((8, 2, 80), Elem::F16, true, false),
+        fused((7, 1, 128), Elem::F16, true, true),
+        fused((3, 3, 7), Elem::F32, false, false),
+        fused((2, 1, 6), Elem::F32, true, true),
+        Kernel::new(
+            Op::Scores { heads: 4, kv_heads: 2, scale: 0.3 },
+            vec![],
+            vec![rows(Elem::F32, 28), cache(14)],
+            scores(4),
+        ),
+        Kernel::new(Op::Mix { heads: 4, kv_heads: 2 }, vec![], vec![scores(4), cache(42)], rows(Elem::F32, 84)),
+        Kernel::new(Op::Softmax { causal: true }, vec![], vec![scores(3)], scores(3)),
+        Kernel::new(Op::Softmax { causal: false }, vec![], vec![scores(2)], scores(2)),
+    ]
+}

@@ -1,0 +1,22 @@
+/* rope_table i32 f32 {} -> f32 */
+/* A unit: 4 rows. */
+MCV_API int64_t k0_units(const mcv_call *c) {
+    const int64_t M = c->dim[0];
+    return mcv_div_up(M, 4);
+}
+
+MCV_API void k0(const mcv_call *c, int64_t begin, int64_t end) {
+    const int64_t M = c->dim[0];
+    const int64_t D = 72;
+    const float SCALE = 1.5f;
+    const int64_t last = mcv_min(M, end * 4);
+    for (int64_t m = begin * 4; m < last; m++) {
+        const float position = (float)((const int32_t *)c->arg[0].data)[m];
+        float *y = (float *)MCV_ROW(2, m);
+        for (int64_t i = 0; i < D / 2; i++) {
+            const double angle = position * ((const float *)c->arg[1].data)[i]; /* an f32 product, as in the reference */
+            y[i] = (float)cos(angle) * SCALE;
+            y[D / 2 + i] = (float)sin(angle) * SCALE;
+        }
+    }
+}
