@@ -20,13 +20,14 @@ fn main() {
 }
 
 /// Levels that are built in: others fall back to the next weaker one.
-const LEVELS: [&str; 1] = ["avx512vnni"];
+const LEVELS: [&str; 3] = ["portable", "avx2", "avx512vnni"];
 
 fn build_all(toolchain: &Toolchain, out: &Path, entries: &mut String) {
     let target = CpuTarget::x86_64();
     let levels: Vec<&Level> = target.levels().iter().filter(|l| LEVELS.contains(&l.name)).collect();
     let built: Vec<String> = std::thread::scope(|scope| {
-        let jobs: Vec<_> = levels.iter().map(|level| scope.spawn(|| build_level(toolchain, target.family(), level, out))).collect();
+        let jobs: Vec<_> =
+            levels.iter().map(|level| scope.spawn(|| build_level(toolchain, target.family(), level, out))).collect();
         jobs.into_iter().filter_map(|job| job.join().ok()).collect()
     });
     entries.push_str(&built.concat());

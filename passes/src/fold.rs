@@ -2,7 +2,8 @@
 //! and nodes nobody reads disappear.
 
 use crate::pass::{Context, Pass};
-use mcv_ir::{Graph, Node, NodeId, Op, Phase, Pointwise, Program, Result, Source, Stage, Weight};
+use mcv_ir::{Graph, Node, NodeId, Op, Phase, Pointwise, Program, Result, Source, Stage, Weight, WeightId, text};
+use std::collections::HashMap;
 
 /// The pass.
 pub struct Fold;
@@ -17,11 +18,12 @@ impl Pass for Fold {
     }
 
     fn run(&self, program: &mut Program, _: &Context) -> Result<usize> {
-        let mut changed = 0;
+        let (mut changed, mut known) = (0, Known::new());
         for index in 0..program.phases.len() {
-            let mut phase = std::mem::replace(&mut program.phases[index], Phase { name: String::new(), graph: Graph::new() });
+            let mut phase =
+                std::mem::replace(&mut program.phases[index], Phase { name: String::new(), graph: Graph::new() });
             changed += drop_idle(&mut phase.graph);
-            changed += fold_constants(&mut phase, program)?;
+            changed += fold_constants(&mut phase, program, &mut known);
             changed += phase.graph.sweep();
             program.phases[index] = phase;
         }
@@ -41,7 +43,9 @@ fn drop_idle(graph: &mut Graph) -> usize {
             Op::Concat => inputs.len() == 1,
             _ => false,
         };
-        if let (true, true, Some(&source)) = (idle, node.epilogue.is_empty(), inputs.first()) {
+        // An op that changes the format does something.
+        let same = inputs.first().is_some_and(|i| graph.node(*i).ty == node.ty);
+        if let (true, true, Some(&source)) = (idle && same, node.epilogue.is_empty(), inputs.first()) {
             graph.replace_uses(id, source);
             dropped += 1;
         }
@@ -53,11 +57,15 @@ fn drop_idle(graph: &mut Graph) -> usize {
 fn is_constant(graph: &Graph, id: NodeId) -> bool {
     let inputs = graph.inputs(id);
     let computed = !graph.node(id).op.is_source() && !matches!(graph.node(id).op, Op::Store { .. } | Op::Output(_));
-    matches!(graph.node(id).op, Op::Weight(_)) || (computed && !inputs.is_empty() && inputs.iter().all(|i| is_constant(graph, *i)))
+    matches!(graph.node(id).op, Op::Weight(_))
+        || (computed && !inputs.is_empty() && inputs.iter().all(|i| is_constant(graph, *i)))
 }
 
+/// Folded weights by the text of their graph: phases share them.
+type Known = HashMap<String, WeightId>;
+
 /// The largest constant subgraphs become weights.
-fn fold_constants(phase: &mut Phase, program: &mut Program) -> Result<usize> {
+fn fold_constants(phase: &mut Phase, program: &mut Program, known: &mut Known) -> usize {
     let graph = &mut phase.graph;
     let mut folded = 0;
     for id in graph.order() {
@@ -66,16 +74,29 @@ fn fold_constants(phase: &mut Phase, program: &mut Program) -> Result<usize> {
         if !computed || !ends {
             continue;
         }
-        let name = graph.node(id).name.clone();
+        let weight = folded_weight(program, graph, id, &phase.name, known);
+        let name = format!("{}.folded", graph.node(id).name);
         let ty = graph.node(id).ty.clone();
-        let source = Source::Folded(Box::new(cut_out(graph, id)));
-        let weight = program.add_weight(Weight { name: name.clone(), ty: ty.clone(), source });
-        let constant = Node { name: format!("{name}.folded"), op: Op::Weight(weight), epilogue: vec![], ty, unit: None };
-        let constant = graph.add(constant, &[]);
+        let constant = graph.add(Node { name, op: Op::Weight(weight), epilogue: vec![], ty, unit: None }, &[]);
         graph.replace_uses(id, constant);
         folded += 1;
     }
-    Ok(folded)
+    folded
+}
+
+/// The weight of a constant's value, named after its node (and the phase, where another weight has the name).
+fn folded_weight(program: &mut Program, graph: &Graph, id: NodeId, phase: &str, known: &mut Known) -> WeightId {
+    let cut = cut_out(graph, id);
+    let text = text::print_graph(&cut);
+    if let Some(&shared) = known.get(&text) {
+        return shared;
+    }
+    let Node { name, ty, .. } = graph.node(id).clone();
+    let taken = program.weights.iter().any(|w| w.name == name);
+    let name = if taken { format!("{name} ({phase})") } else { name };
+    let weight = program.add_weight(Weight { name, ty, source: Source::Folded(Box::new(cut)) });
+    known.insert(text, weight);
+    weight
 }
 
 /// A graph of its own that ends in `id`.
@@ -91,12 +112,15 @@ fn cut_out(graph: &Graph, id: NodeId) -> Graph {
         }
     }
     let mut cut = Graph::new();
-    let mut copies = std::collections::HashMap::new();
+    let mut copies = HashMap::new();
     for old in graph.order().into_iter().filter(|n| needed.contains(n)) {
         let inputs: Vec<NodeId> = graph.inputs(old).iter().map(|i| copies[i]).collect();
         copies.insert(old, cut.add(graph.node(old).clone(), &inputs));
     }
     let ty = graph.node(id).ty.clone();
-    cut.add(Node { name: "out".into(), op: Op::Output("out".into()), epilogue: vec![], ty, unit: None }, &[copies[&id]]);
+    cut.add(
+        Node { name: "out".into(), op: Op::Output("out".into()), epilogue: vec![], ty, unit: None },
+        &[copies[&id]],
+    );
     cut
 }

@@ -1,7 +1,10 @@
 //! The order of passes, and the verifier after each.
 
 use crate::fold::Fold;
-use crate::fuse::{attention::FuseAttention, epilogue::FuseEpilogue, gated::FuseGated, norm::FuseNorm, rope::FuseRope, siblings::FuseSiblings};
+use crate::fuse::{
+    attention::FuseAttention, epilogue::FuseEpilogue, gated::FuseGated, norm::FuseNorm, rope::FuseRope,
+    siblings::FuseSiblings,
+};
 use crate::layout::LayOut;
 use crate::place::Place;
 use crate::quantize::Quantize;

@@ -2,7 +2,7 @@
 
 use crate::pass::{Context, Pass};
 use mcv_ir::infer::{Env, infer};
-use mcv_ir::{Elem, Graph, Node, NodeId, Op, Pointwise, Program, Result, Stage, WeightId};
+use mcv_ir::{Elem, Graph, Node, NodeId, Op, Pointwise, Program, Result, Source, Stage, Weight, WeightId};
 use std::collections::HashMap;
 
 /// The pass.
@@ -19,6 +19,7 @@ impl Pass for Quantize {
 
     fn run(&self, program: &mut Program, ctx: &Context) -> Result<usize> {
         let formats = choose(program, ctx);
+        keep_folded(program, &formats);
         for (&id, &elem) in &formats {
             program.weights[id.0 as usize].ty.elem = elem;
         }
@@ -66,6 +67,26 @@ fn choose(program: &Program, ctx: &Context) -> HashMap<WeightId, Elem> {
         elem.filter(|e| *e != weight.ty.elem).map(|e| (id, e))
     };
     readers.into_iter().filter_map(wanted).collect()
+}
+
+/// Folded constants are computed from numbers as the checkpoint has them: where such a weight changes its format for
+/// other readers, they get a copy that does not.
+fn keep_folded(program: &mut Program, formats: &HashMap<WeightId, Elem>) {
+    let mut copies: HashMap<WeightId, WeightId> = HashMap::new();
+    for index in 0..program.weights.len() {
+        let Source::Folded(mut graph) = program.weights[index].source.clone() else { continue };
+        for node in graph.order() {
+            let Op::Weight(id) = graph.node(node).op else { continue };
+            if formats.contains_key(&id) {
+                let copy = *copies.entry(id).or_insert_with(|| {
+                    let original = program.weight(id).clone();
+                    program.add_weight(Weight { name: format!("{} (as stored)", original.name), ..original })
+                });
+                graph.node_mut(node).op = Op::Weight(copy);
+            }
+        }
+        program.weights[index].source = Source::Folded(graph);
+    }
 }
 
 fn retype(graph: &mut Graph, program: &Program) {

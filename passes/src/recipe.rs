@@ -40,7 +40,10 @@ impl Recipe {
                 None | Some(Elem::F32 | Elem::F16 | Elem::Bf16) => {}
                 Some(Elem::Q8 { group: 32 } | Elem::Q4 { group: 32 }) => {}
                 Some(other) => {
-                    return Err(Error::input(format!("rule {}: {other} is not supported; use q4/32, q8/32, f16, bf16, f32 or keep", rule.pattern)));
+                    return Err(Error::input(format!(
+                        "rule {}: {other} is not supported; use q4/32, q8/32, f16, bf16, f32 or keep",
+                        rule.pattern
+                    )));
                 }
             }
         }
@@ -84,7 +87,8 @@ mod tests {
     #[test]
     fn the_first_rule_decides() {
         let rule = |pattern: &str, elem| Rule { pattern: pattern.into(), elem };
-        let rules = vec![rule("llm.head", Some(Elem::F16)), rule("llm.*", Some(Elem::Q4 { group: 32 })), rule("*", None)];
+        let rules =
+            vec![rule("llm.head", Some(Elem::F16)), rule("llm.*", Some(Elem::Q4 { group: 32 })), rule("*", None)];
         let recipe = Recipe { rules, ..Recipe::float() };
         assert_eq!(recipe.elem("llm.head"), Some(Elem::F16));
         assert_eq!(recipe.elem("llm.x"), Some(Elem::Q4 { group: 32 }));

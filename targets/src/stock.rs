@@ -12,6 +12,7 @@ const GROUP: u16 = 32;
 const Q8: Elem = Elem::Q8 { group: GROUP };
 const Q4: Elem = Elem::Q4 { group: GROUP };
 const FLOATS: [Elem; 3] = [Elem::F32, Elem::F16, Elem::Bf16];
+const WEIGHTS: [Elem; 5] = [Elem::F32, Elem::F16, Elem::Bf16, Q8, Q4];
 const CACHE: [Elem; 2] = [Elem::F32, Elem::F16];
 const QUANTIZE: Pointwise = Pointwise::Quantize { group: GROUP };
 /// Any width: sizes come from the call.
@@ -51,21 +52,21 @@ fn rows(elem: Elem, width: u32) -> TensorType {
     TensorType::new(elem, [Dim::up_to("rows", 64), Dim::Is(width)])
 }
 
-fn vector(elem: Elem, len: u32) -> TensorType {
-    TensorType::new(elem, [Dim::Is(len)])
+fn vector(len: u32) -> TensorType {
+    TensorType::f32([Dim::Is(len)])
 }
 
 fn ids() -> TensorType {
     TensorType::new(Elem::I32, [Dim::up_to("rows", 64)])
 }
 
-/// A kernel with the operands its epilogue asks for; `vectors` is the format of bias vectors.
-fn kernel(op: Op, inputs: Vec<TensorType>, epilogue: &[Pointwise], vectors: Elem, width: u32) -> Kernel {
+/// A kernel with the operands its epilogue asks for. Gains and biases are f32 everywhere: the passes convert them.
+fn kernel(op: Op, inputs: Vec<TensorType>, epilogue: &[Pointwise], width: u32) -> Kernel {
     let mut args = inputs;
     let gated = epilogue.iter().any(|p| matches!(p, Pointwise::Gated(_)));
     for step in epilogue {
         match step {
-            Pointwise::Bias => args.push(vector(vectors, width)),
+            Pointwise::Bias => args.push(vector(width)),
             Pointwise::Add | Pointwise::Mul => args.push(rows(Elem::F32, width)),
             _ => {}
         }
@@ -79,8 +80,12 @@ fn kernel(op: Op, inputs: Vec<TensorType>, epilogue: &[Pointwise], vectors: Elem
 fn matmuls() -> Vec<Kernel> {
     use Pointwise::{Add, Bias, Gated, Scale};
     let (scale, gate) = (Scale(1.0), Gated(Act::Silu));
-    let plain: [&[Pointwise]; 5] = [&[], &[Add], &[scale], &[scale, Add], &[gate]];
-    let biased: [&[Pointwise]; 6] = [
+    let chains: [&[Pointwise]; 11] = [
+        &[],
+        &[Add],
+        &[scale],
+        &[scale, Add],
+        &[gate],
         &[Bias],
         &[Bias, Pointwise::Act(Act::Gelu)],
         &[Bias, Pointwise::Act(Act::GeluTanh)],
@@ -89,58 +94,49 @@ fn matmuls() -> Vec<Kernel> {
         &[Bias, scale, Add],
     ];
     let mut all = Vec::new();
-    for weight in [Elem::F32, Elem::F16, Elem::Bf16, Q8, Q4] {
+    for weight in WEIGHTS {
         let float = FLOATS.contains(&weight);
         let x = if float { rows(Elem::F32, WIDTH) } else { rows(Q8, WIDTH).with_layout(Layout::Summed) };
         let w = TensorType::new(weight, [Dim::Is(WIDTH), Dim::Is(WIDTH)]).with_layout(PANELS);
-        let of = |chain: &&[Pointwise], bias| kernel(Op::MatMul, vec![x.clone(), w.clone()], chain, bias, WIDTH);
-        all.extend(plain.iter().map(|chain| of(chain, Elem::F32)));
-        for bias in FLOATS.into_iter().filter(|b| !float || *b == weight || *b == Elem::F32) {
-            all.extend(biased.iter().map(|chain| of(chain, bias)));
-        }
+        all.extend(chains.iter().map(|chain| kernel(Op::MatMul, vec![x.clone(), w.clone()], chain, WIDTH)));
     }
     all
 }
 
 fn norms() -> Vec<Kernel> {
+    let (x, gain, scale) = (rows(Elem::F32, WIDTH), vector(WIDTH), Pointwise::Scale(1.0));
     let mut all = Vec::new();
-    for elem in FLOATS {
-        let (x, gain) = (rows(Elem::F32, WIDTH), vector(elem, WIDTH));
-        for epilogue in
-            [&[][..], &[QUANTIZE], &[Pointwise::Add], &[Pointwise::Scale(1.0)], &[Pointwise::Scale(1.0), QUANTIZE]]
-        {
-            let layer = vec![x.clone(), gain.clone(), gain.clone()];
-            all.push(kernel(Op::LayerNorm { eps: 1e-6 }, layer, epilogue, elem, WIDTH));
-            let rms = vec![x.clone(), gain.clone()];
-            all.push(kernel(Op::RmsNorm { eps: 1e-6, groups: 1 }, rms, epilogue, elem, WIDTH));
-        }
-        let grouped = vec![x, vector(elem, WIDTH / 2)];
-        all.push(kernel(Op::RmsNorm { eps: 1e-6, groups: 2 }, grouped, &[], elem, WIDTH));
+    for epilogue in [&[][..], &[QUANTIZE], &[Pointwise::Add], &[scale], &[scale, QUANTIZE]] {
+        let layer = vec![x.clone(), gain.clone(), gain.clone()];
+        all.push(kernel(Op::LayerNorm { eps: 1e-6 }, layer, epilogue, WIDTH));
+        let rms = vec![x.clone(), gain.clone()];
+        all.push(kernel(Op::RmsNorm { eps: 1e-6, groups: 1 }, rms, epilogue, WIDTH));
     }
+    all.push(kernel(Op::RmsNorm { eps: 1e-6, groups: 2 }, vec![x, vector(WIDTH / 2)], &[], WIDTH));
     all
 }
 
 fn tables() -> Vec<Kernel> {
     let mut all = Vec::new();
-    for elem in [Elem::F32, Elem::F16, Elem::Bf16, Q8, Q4] {
+    for elem in WEIGHTS {
         let table = TensorType::new(elem, [Dim::Is(4), Dim::Is(WIDTH)]);
         for epilogue in [&[][..], &[Pointwise::Scale(1.0)], &[Pointwise::Add], &[QUANTIZE]] {
-            all.push(kernel(Op::Gather, vec![table.clone(), ids()], epilogue, Elem::F32, WIDTH));
+            all.push(kernel(Op::Gather, vec![table.clone(), ids()], epilogue, WIDTH));
         }
     }
     let x = rows(Elem::F32, WIDTH);
-    all.push(kernel(Op::MergeRows, vec![x.clone(), x.clone(), ids()], &[], Elem::F32, WIDTH));
-    all.push(kernel(Op::LastRow, vec![x.clone()], &[], Elem::F32, WIDTH));
-    all.push(kernel(Op::LastRow, vec![x.clone()], &[QUANTIZE], Elem::F32, WIDTH));
-    all.extend([2, 3].map(|n| kernel(Op::Concat, vec![x.clone(); n], &[], Elem::F32, WIDTH)));
+    all.push(kernel(Op::MergeRows, vec![x.clone(), x.clone(), ids()], &[], WIDTH));
+    all.push(kernel(Op::LastRow, vec![x.clone()], &[], WIDTH));
+    all.push(kernel(Op::LastRow, vec![x.clone()], &[QUANTIZE], WIDTH));
+    all.extend([2, 3].map(|n| kernel(Op::Concat, vec![x.clone(); n], &[], WIDTH)));
     all
 }
 
 fn rotary() -> Vec<Kernel> {
     let x = rows(Elem::F32, WIDTH);
     let mut all = vec![
-        kernel(Op::RopeTable { scale: 1.0 }, vec![ids(), vector(Elem::F32, WIDTH / 2)], &[], Elem::F32, WIDTH),
-        kernel(Op::Rope { heads: 1 }, vec![x.clone(), x.clone()], &[], Elem::F32, WIDTH),
+        kernel(Op::RopeTable { scale: 1.0 }, vec![ids(), vector(WIDTH / 2)], &[], WIDTH),
+        kernel(Op::Rope { heads: 1 }, vec![x.clone(), x.clone()], &[], WIDTH),
     ];
     for elem in CACHE {
         for inputs in [1, 2] {
@@ -160,11 +156,11 @@ fn attention() -> Vec<Kernel> {
         for (causal, table) in [(false, false), (true, false), (false, true), (true, true)] {
             let mut args = vec![q.clone(), cache.clone(), cache.clone()];
             args.extend(table.then(|| q.clone()));
-            all.push(kernel(Op::Attention { heads, kv_heads, scale, causal }, args, &[], Elem::F32, WIDTH));
+            all.push(kernel(Op::Attention { heads, kv_heads, scale, causal }, args, &[], WIDTH));
         }
         let parts = vec![q.clone(), cache.clone()];
         all.push(Kernel::new(Op::Scores { heads, kv_heads, scale }, vec![], parts, scores.clone()));
-        all.push(kernel(Op::Mix { heads, kv_heads }, vec![scores.clone(), cache], &[], Elem::F32, WIDTH));
+        all.push(kernel(Op::Mix { heads, kv_heads }, vec![scores.clone(), cache], &[], WIDTH));
     }
     for causal in [false, true] {
         all.push(Kernel::new(Op::Softmax { causal }, vec![], vec![scores.clone()], scores.clone()));
@@ -179,20 +175,20 @@ fn pointwise() -> Vec<Kernel> {
     let mut all: Vec<Kernel> = [Scale(1.0), QUANTIZE]
         .into_iter()
         .chain(acts.map(Pointwise::Act))
-        .map(|p| kernel(Op::Pointwise(p), vec![x()], &[], Elem::F32, WIDTH))
+        .map(|p| kernel(Op::Pointwise(p), vec![x()], &[], WIDTH))
         .collect();
     for p in [Add, Mul] {
         for epilogue in [&[][..], &[QUANTIZE], &[Scale(1.0)]] {
-            all.push(kernel(Op::Pointwise(p), vec![x(), x()], epilogue, Elem::F32, WIDTH));
+            all.push(kernel(Op::Pointwise(p), vec![x(), x()], epilogue, WIDTH));
         }
     }
     for act in acts {
         for epilogue in [&[][..], &[QUANTIZE]] {
-            let mut gated = kernel(Op::Pointwise(Gated(act)), vec![x()], epilogue, Elem::F32, WIDTH);
+            let mut gated = kernel(Op::Pointwise(Gated(act)), vec![x()], epilogue, WIDTH);
             gated.result = TensorType { shape: rows(Elem::F32, WIDTH / 2).shape, ..gated.result };
             all.push(gated);
         }
     }
-    all.extend(FLOATS.map(|e| kernel(Op::Pointwise(Bias), vec![x(), vector(e, WIDTH)], &[], Elem::F32, WIDTH)));
+    all.push(kernel(Op::Pointwise(Bias), vec![x(), vector(WIDTH)], &[], WIDTH));
     all
 }

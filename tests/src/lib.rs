@@ -4,3 +4,4 @@
 pub mod fixture;
 pub mod goldens;
 pub mod measure;
+pub mod run;

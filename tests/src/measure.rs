@@ -20,9 +20,15 @@ pub struct Accuracy {
 
 /// Greedy answers to every item of `folder/items.jsonl` (or the first `limit`), compared with the expected answers
 /// and with the outputs in `reference` (the reference's `accuracy.json`).
-pub fn accuracy(session: &mut Session, folder: &Path, reference: Option<&Path>, limit: usize) -> Result<Accuracy, String> {
-    session.set_sampling(Sampling::greedy()).map_err(|e| e.to_string())?;
-    let items = std::fs::read_to_string(folder.join("items.jsonl")).map_err(|e| format!("{}: {e}", folder.display()))?;
+pub fn accuracy(
+    session: &mut Session,
+    folder: &Path,
+    reference: Option<&Path>,
+    limit: usize,
+) -> Result<Accuracy, String> {
+    session.set_sampling(Sampling::default()).map_err(|e| e.to_string())?;
+    let items =
+        std::fs::read_to_string(folder.join("items.jsonl")).map_err(|e| format!("{}: {e}", folder.display()))?;
     let known = reference.map(outputs).transpose()?.unwrap_or_default();
     let mut result = Accuracy::default();
     for line in items.lines().filter(|l| !l.trim().is_empty()).take(limit) {

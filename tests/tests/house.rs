@@ -17,7 +17,7 @@ const TABLE: [(&str, &[&str]); 7] = [
 /// Third party, and the only folders or files that may name it.
 const ROOMS: [(&str, &[&str]); 7] = [
     ("petgraph", &["compiler/ir/src/graph.rs"]),
-    ("prost", &["runtime/artifact/src/manifest.rs", "runtime/engine/src", "compiler/driver/src"]),
+    ("prost", &["runtime/artifact/src"]),
     ("serde_yaml", &["compiler/driver/src"]),
     ("cc", &["targets/src/toolchain.rs"]),
     ("tokenizers", &["runtime/engine/src/text"]),
@@ -57,7 +57,8 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn crates_import_only_whom_they_may() {
     for (folder, allowed) in TABLE {
-        let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("every room has a Cargo.toml");
+        let manifest =
+            std::fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("every room has a Cargo.toml");
         for name in dependencies(&manifest).iter().filter(|n| n.starts_with("mcv-")) {
             assert!(allowed.contains(&name.as_str()), "{folder} must not depend on {name}");
         }
@@ -75,9 +76,16 @@ fn third_parties_stay_in_their_rooms() {
             let text = std::fs::read_to_string(&file).expect("sources are text");
             let place = file.strip_prefix(root()).expect("inside").to_string_lossy().replace('\\', "/");
             for (name, rooms) in ROOMS {
-                let named = [format!("use {name}::"), format!(" {name}::"), format!("({name}::"), format!("<{name}::"), format!("&{name}::")];
+                let named = [
+                    format!("use {name}::"),
+                    format!(" {name}::"),
+                    format!("({name}::"),
+                    format!("<{name}::"),
+                    format!("&{name}::"),
+                ];
                 let imported = text.lines().filter(|l| !l.trim_start().starts_with("//")).any(|l| {
-                    let local = l.contains("crate::") || l.contains("super::") || l.contains("self::") || l.contains("std::");
+                    let local =
+                        l.contains("crate::") || l.contains("super::") || l.contains("self::") || l.contains("std::");
                     !local && named.iter().any(|n| format!(" {l}").contains(n.as_str()))
                 });
                 let imported = imported && !(name == "image" && text.contains("use crate::image"));
@@ -95,7 +103,10 @@ fn every_crate_says_what_it_must_never_know() {
     for (folder, _) in TABLE {
         let text = std::fs::read_to_string(root().join(folder).join("src/lib.rs")).expect("every crate has a lib.rs");
         let head: Vec<&str> = text.lines().take_while(|l| l.starts_with("//!")).collect();
-        assert!(head.join(" ").contains("must never"), "{folder}/src/lib.rs does not say what the crate must never know");
+        assert!(
+            head.join(" ").replace("//! ", "").contains("must never"),
+            "{folder}/src/lib.rs does not say what the crate must never know"
+        );
     }
 }
 
@@ -117,6 +128,10 @@ fn no_file_has_a_name_that_says_nothing() {
     }
     for file in files {
         let stem = file.file_stem().expect("a file has a name").to_string_lossy().to_string();
-        assert!(!["utils", "util", "common", "helpers", "manager", "misc"].contains(&stem.as_str()), "{}", file.display());
+        assert!(
+            !["utils", "util", "common", "helpers", "manager", "misc"].contains(&stem.as_str()),
+            "{}",
+            file.display()
+        );
     }
 }

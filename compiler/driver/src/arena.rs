@@ -9,7 +9,8 @@ use std::path::Path;
 pub fn run(file: &Path, capacity: Option<u64>, seconds: f64) -> Result<()> {
     let name = file.display();
     let text = std::fs::read_to_string(file).map_err(|e| Error::input(format!("{name}: {e}")))?;
-    let (ids, buffers): (Vec<_>, Vec<_>) = csv::parse(&text).map_err(|e| Error::input(format!("{name}: {e}")))?.into_iter().unzip();
+    let (ids, buffers): (Vec<_>, Vec<_>) =
+        csv::parse(&text).map_err(|e| Error::input(format!("{name}: {e}")))?.into_iter().unzip();
     if !(seconds.is_finite() && (0.0..1e6).contains(&seconds)) {
         return Err(Error::input("--seconds must be a number from 0 to 1000000"));
     }

@@ -6,6 +6,7 @@ use crate::manifest::{self, Parts, library_entry, segment_entry};
 use crate::pack::{self, Origin, Rounding, output};
 use crate::progress::Progress;
 use crate::{embedded, explain, recipe, report, soc};
+use mcv_artifact::Message;
 use mcv_artifact::{Writer, manifest as m};
 use mcv_import::{Imported, Request};
 use mcv_ir::plan::Plan;
@@ -17,7 +18,6 @@ use mcv_passes::place::{self, Row};
 use mcv_passes::plan::{self, arena};
 use mcv_passes::recipe::Recipe;
 use mcv_targets::cpu::CpuTarget;
-use mcv_artifact::Message;
 use std::path::Path;
 
 /// What a compilation did.
@@ -77,7 +77,8 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let artifact_bytes = std::fs::metadata(&args.output).map_or(0, |m| m.len());
     let seconds = started.elapsed().as_secs_f64();
     let costs = place::explain(&program, &context, &soc);
-    let outcome = Outcome { imported, program, plan, soc, recipe: recipe.clone(), roundings, costs, artifact_bytes, seconds };
+    let outcome =
+        Outcome { imported, program, plan, soc, recipe: recipe.clone(), roundings, costs, artifact_bytes, seconds };
     if let Some(path) = &args.report {
         report::write(path, &outcome)?;
     }

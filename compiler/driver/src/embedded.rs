@@ -14,7 +14,8 @@ const FILES: [(&str, &[u8]); 6] = [
 
 /// Writes the model to a temporary directory that lives as long as the value.
 pub fn extract() -> Result<TempDir> {
-    let failed = |e: std::io::Error| Error::input(format!("no room for the built-in model in the temporary folder: {e}"));
+    let failed =
+        |e: std::io::Error| Error::input(format!("no room for the built-in model in the temporary folder: {e}"));
     let dir = tempfile::tempdir().map_err(failed)?;
     for (name, bytes) in FILES {
         std::fs::write(dir.path().join(name), bytes).map_err(failed)?;

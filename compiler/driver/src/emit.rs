@@ -56,7 +56,13 @@ fn chosen(target: &(dyn Target + Sync), names: &[String]) -> Result<Vec<&'static
     Ok(all.iter().rev().filter(|l| names.is_empty() || names.iter().any(|n| n == l.name)).collect())
 }
 
-fn compile(plan: &Plan, target: &(dyn Target + Sync), levels: &[&'static Level], toolchain: &Toolchain, quiet: bool) -> Result<Vec<Library>> {
+fn compile(
+    plan: &Plan,
+    target: &(dyn Target + Sync),
+    levels: &[&'static Level],
+    toolchain: &Toolchain,
+    quiet: bool,
+) -> Result<Vec<Library>> {
     let progress = Progress::count("kernels", levels.len() as u64, quiet);
     let dir = tempfile::tempdir().map_err(|e| Error::input(format!("no temporary directory for kernels: {e}")))?;
     let build = |level: &&'static Level| -> Result<Library> {

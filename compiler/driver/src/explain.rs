@@ -7,7 +7,12 @@ use mcv_passes::place::{self, Row};
 
 /// Prints the table to stdout, one line an op, and a total per phase.
 pub fn print(program: &Program, context: &Context, soc: &Soc) {
-    println!("predicted for {} (roofline: {:.1} GB/s, {:.2} int8 TOP/s); sizes at their largest", soc.title, soc.bandwidth_gbs, soc.int8_macs_per_second() * 2e-12);
+    println!(
+        "predicted for {} (roofline: {:.1} GB/s, {:.2} int8 TOP/s); sizes at their largest",
+        soc.title,
+        soc.bandwidth_gbs,
+        soc.int8_macs_per_second() * 2e-12
+    );
     let rows = place::explain(program, context, soc);
     for phase in &program.phases {
         let rows: Vec<&Row> = rows.iter().filter(|r| r.phase == phase.name).collect();

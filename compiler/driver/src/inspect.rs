@@ -1,10 +1,10 @@
 //! `inspect`: prints an artifact for people or scripts.
 
 use crate::pack::output;
-use mcv_artifact::manifest::{FORMAT, MANIFEST_ENTRY, Manifest};
 use mcv_artifact::Archive;
-use mcv_ir::{Error, Result};
 use mcv_artifact::Message;
+use mcv_artifact::manifest::{FORMAT, MANIFEST_ENTRY, Manifest};
+use mcv_ir::{Error, Result};
 use serde_json::json;
 use std::path::Path;
 
@@ -45,7 +45,8 @@ fn summary(archive: &Archive, m: &Manifest, verified: bool) -> serde_json::Value
         .iter()
         .map(|p| json!({"name": p.name, "steps": p.steps.len(), "arena_bytes": p.arena, "peak_bytes": p.peak}))
         .collect();
-    let levels: Vec<_> = m.libraries.iter().map(|l| json!({"level": l.level, "needs": l.needs, "stock": l.source.is_empty()})).collect();
+    let levels: Vec<_> =
+        m.libraries.iter().map(|l| json!({"level": l.level, "needs": l.needs, "stock": l.source.is_empty()})).collect();
     json!({
         "model": m.model, "version": m.model_version, "target": m.target, "recipe": m.recipe, "producer": m.producer,
         "verified": verified, "entries": entries, "phases": phases, "levels": levels,
@@ -55,7 +56,14 @@ fn summary(archive: &Archive, m: &Manifest, verified: bool) -> serde_json::Value
 }
 
 fn print_for_people(archive: &Archive, m: &Manifest, verified: bool) {
-    println!("{}: {} for {}, recipe {}, written by {}", archive.path().display(), m.model, m.target, m.recipe, m.producer);
+    println!(
+        "{}: {} for {}, recipe {}, written by {}",
+        archive.path().display(),
+        m.model,
+        m.target,
+        m.recipe,
+        m.producer
+    );
     let digest = if verified { "checked" } else { "not checked, use --verify" };
     println!("\nentries (SHA-256 {digest})");
     for e in archive.entries() {
@@ -63,7 +71,13 @@ fn print_for_people(archive: &Archive, m: &Manifest, verified: bool) {
     }
     println!("\nkernel libraries, best first");
     for l in &m.libraries {
-        println!("  {}/{} needs [{}]{}", l.family, l.level, l.needs.join(" "), if l.source.is_empty() { ", stock" } else { "" });
+        println!(
+            "  {}/{} needs [{}]{}",
+            l.family,
+            l.level,
+            l.needs.join(" "),
+            if l.source.is_empty() { ", stock" } else { "" }
+        );
     }
     println!("\nphases");
     for p in &m.phases {
@@ -79,7 +93,10 @@ fn print_for_people(archive: &Archive, m: &Manifest, verified: bool) {
     }
     println!("\n{} kernels, {} weights, {} states", m.kernels.len(), m.weights.len(), m.states.len());
     if let Some(l) = &m.limits {
-        println!("context {} tokens, prefill {} tokens a call, {} patches a slice, vocabulary {}", l.context, l.prefill_chunk, l.patches, l.vocab);
+        println!(
+            "context {} tokens, prefill {} tokens a call, {} patches a slice, vocabulary {}",
+            l.context, l.prefill_chunk, l.patches, l.vocab
+        );
     }
 }
 

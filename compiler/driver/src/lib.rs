@@ -1,8 +1,8 @@
 //! `mcv-compile`: import, optimize, plan, emit, pack, report. The only crate that sees all others of the compiler;
 //! it must never know how a kernel is spelled or how the runtime runs.
 
-pub mod args;
 pub mod arena;
+pub mod args;
 pub mod compile;
 mod embedded;
 pub mod emit;

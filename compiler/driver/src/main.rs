@@ -40,6 +40,11 @@ fn tell(outcome: &Outcome, args: &CompileArgs) {
     let before: u64 = outcome.roundings.iter().map(|r| r.before).sum();
     let output = args.output.display();
     println!("{output}: {} for {}, recipe {}", outcome.program.name, args.target, outcome.recipe.name);
-    println!("weights {:.1} MiB -> artifact {:.1} MiB in {:.1} s", mib(before), mib(outcome.artifact_bytes), outcome.seconds);
+    println!(
+        "weights {:.1} MiB -> artifact {:.1} MiB in {:.1} s",
+        mib(before),
+        mib(outcome.artifact_bytes),
+        outcome.seconds
+    );
     println!("next: mcv-run {output} --image photo.png --prompt \"What is in the picture?\"");
 }

@@ -91,7 +91,8 @@ impl Weights {
     }
 
     fn index(&self, id: WeightId) -> Result<(u32, u64)> {
-        let index = self.ids.iter().position(|w| *w == id).ok_or_else(|| Error::bug("a step reads an unplaced weight"))?;
+        let index =
+            self.ids.iter().position(|w| *w == id).ok_or_else(|| Error::bug("a step reads an unplaced weight"))?;
         Ok((index as u32, self.entries[index].bytes))
     }
 }
@@ -119,7 +120,12 @@ fn kernel(k: &mcv_ir::plan::PlannedKernel) -> m::Kernel {
 }
 
 fn state(s: &mcv_ir::State) -> m::State {
-    m::State { name: s.name.clone(), ty: s.ty.to_string(), rows: s.ty.max_rows() as u32, stride: encode::row_bytes(&s.ty) }
+    m::State {
+        name: s.name.clone(),
+        ty: s.ty.to_string(),
+        rows: s.ty.max_rows() as u32,
+        stride: encode::row_bytes(&s.ty),
+    }
 }
 
 fn phase(program: &Program, plan: &Plan, p: &PhasePlan, weights: &Weights) -> Result<m::Phase> {

@@ -40,7 +40,13 @@ pub struct Origin<'a> {
 }
 
 /// Writes one segment's entry, weight after weight.
-pub fn segment(writer: &mut Writer, entry: &str, segment: &Segment, origin: Origin, progress: &Progress) -> Result<Vec<Rounding>> {
+pub fn segment(
+    writer: &mut Writer,
+    entry: &str,
+    segment: &Segment,
+    origin: Origin,
+    progress: &Progress,
+) -> Result<Vec<Rounding>> {
     writer.begin(entry).map_err(output)?;
     let mut written = 0;
     let mut roundings = Vec::new();
@@ -69,8 +75,11 @@ fn write_weight(writer: &mut Writer, weight: &Weight, origin: Origin, progress: 
     let blocks = blocks(weight);
     let (mut total, mut error) = (0, None);
     for window in blocks.chunks(WINDOW) {
-        let encoded: Vec<(Vec<u8>, f64)> =
-            window.par_iter().enumerate().map(|(i, b)| b.encode(&weight.ty, origin, error.is_none() && i == 0)).collect::<Result<_>>()?;
+        let encoded: Vec<(Vec<u8>, f64)> = window
+            .par_iter()
+            .enumerate()
+            .map(|(i, b)| b.encode(&weight.ty, origin, error.is_none() && i == 0))
+            .collect::<Result<_>>()?;
         for (bytes, block_error) in encoded {
             writer.append(&bytes).map_err(output)?;
             total += bytes.len() as u64;

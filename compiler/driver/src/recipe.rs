@@ -47,7 +47,8 @@ fn parse(text: &str, file: &str) -> Result<Recipe> {
     };
     let mut rules = Vec::new();
     for line in &read.rules {
-        rules.push(Rule { pattern: line.r#match.clone(), elem: elem(&format!("rule {}", line.r#match), &line.r#type)? });
+        rules
+            .push(Rule { pattern: line.r#match.clone(), elem: elem(&format!("rule {}", line.r#match), &line.r#type)? });
     }
     let kv = elem("kv", &read.kv)?.unwrap_or(Elem::F16);
     if !matches!(kv, Elem::F16 | Elem::F32) {

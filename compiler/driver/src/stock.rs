@@ -32,6 +32,8 @@ fn covered(plan: &Plan) -> Result<()> {
     let stock: HashSet<String> = stock_kernels().iter().map(|k| k.family_key()).collect();
     match plan.kernels.iter().find(|k| !stock.contains(&k.kernel.family_key())) {
         None => Ok(()),
-        Some(k) => Err(Error::unsupported(format!("no stock kernel for {}; install a C compiler and compile again", k.kernel))),
+        Some(k) => {
+            Err(Error::unsupported(format!("no stock kernel for {}; install a C compiler and compile again", k.kernel)))
+        }
     }
 }

@@ -120,10 +120,12 @@ const INDEX: &str = "model.safetensors.index.json";
 fn look_at(dir: &Path) -> Result<()> {
     let fail = |why: &str| Err(ImportError::new(dir, "MODEL_DIR", why));
     if !dir.exists() {
-        return fail("does not exist");
+        return fail("does not exist; give the Hugging Face directory of a MiniCPM-V checkpoint");
     }
     if !dir.is_dir() {
-        return fail("is a file; give the Hugging Face directory that holds config.json and *.safetensors (GGUF and ONNX files are not read yet)");
+        return fail(
+            "is a file; give the Hugging Face directory that holds config.json and *.safetensors (GGUF and ONNX files are not read yet)",
+        );
     }
     if !dir.join("config.json").exists() {
         return fail("has no config.json; give the Hugging Face directory of a MiniCPM-V checkpoint");
@@ -140,7 +142,9 @@ fn shards(dir: &Path) -> Result<Vec<String>> {
         let missing = names.iter().find(|n| !dir.join(n).is_file());
         return match missing {
             None => Ok(names),
-            Some(n) => Err(ImportError::new(&dir.join(INDEX), "weight_map", format!("shard {n} is missing; download it"))),
+            Some(n) => {
+                Err(ImportError::new(&dir.join(INDEX), "weight_map", format!("shard {n} is missing; download it")))
+            }
         };
     }
     if dir.join("model.safetensors").is_file() {
@@ -154,7 +158,11 @@ fn shards(dir: &Path) -> Result<Vec<String>> {
     names.retain(|n| n.ends_with(".safetensors"));
     match (names.is_empty(), pickled) {
         (false, _) => Ok(names),
-        (true, true) => Err(ImportError::new(dir, "weights", "only pickled weights (*.bin) here; save the model with safe_serialization=True")),
+        (true, true) => Err(ImportError::new(
+            dir,
+            "weights",
+            "only pickled weights (*.bin) here; save the model with safe_serialization=True",
+        )),
         (true, false) => Err(ImportError::new(dir, "weights", "no *.safetensors here; download the weights")),
     }
 }
@@ -166,12 +174,14 @@ fn weight_map(dir: &Path) -> Result<Option<BTreeMap<String, String>>> {
     }
     let fail = |field: &str, why: String| ImportError::new(&path, field, why);
     let text = std::fs::read(&path).map_err(|e| fail("file", e.to_string()))?;
-    let json: serde_json::Value = serde_json::from_slice(&text).map_err(|e| fail("file", format!("bad JSON: {e}")))?;
+    let json: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|e| fail("file", format!("bad JSON: {e}; download it again")))?;
     let map = json["weight_map"].as_object().ok_or_else(|| fail("weight_map", "is missing or no object".into()))?;
     let mut files = BTreeMap::new();
     for (name, file) in map {
-        let plain = file.as_str().filter(|f| !f.contains(['/', '\\']) && f.ends_with(".safetensors"));
-        let plain = plain.ok_or_else(|| fail(&format!("weight_map.{name}"), format!("{file} is no file name of this directory")))?;
+        let plain = file.as_str().filter(|f| !f.contains(['/', '\\', ':']) && f.ends_with(".safetensors"));
+        let plain = plain
+            .ok_or_else(|| fail(&format!("weight_map.{name}"), format!("{file} is no file name of this directory")))?;
         files.insert(name.clone(), plain.to_string());
     }
     Ok(Some(files))

@@ -25,6 +25,9 @@ pub struct Request {
 /// KV cache rows when the user says nothing.
 pub const DEFAULT_CONTEXT: u32 = 4096;
 
+/// Patches per slice that tables are made for, 16 times those of the published models.
+const MAX_PATCHES: u32 = 1 << 14;
+
 /// A checkpoint, understood.
 pub struct Imported {
     /// The files.
@@ -61,7 +64,9 @@ fn sizes(config: &ModelConfig, request: &Request) -> Result<Sizes> {
     let allowed = config.context;
     let context = request.context.unwrap_or(allowed.min(DEFAULT_CONTEXT));
     if context == 0 || context > allowed {
-        return Err(Error::input(format!("--context {context}: this model allows 1 to {allowed} tokens (max_position_embeddings)")));
+        return Err(Error::input(format!(
+            "--context {context}: this model allows 1 to {allowed} tokens (max_position_embeddings)"
+        )));
     }
     if request.prefill_chunk == 0 || request.pictures == 0 || request.pictures > 64 {
         return Err(Error::input("--prefill-chunk must be at least 1, --pictures 1 to 64"));
@@ -70,10 +75,16 @@ fn sizes(config: &ModelConfig, request: &Request) -> Result<Sizes> {
         return Err(Error::input("--max-ratio must be from 1 to 1000"));
     }
     let image = &config.image;
+    let patches = patch_bound(image.scale_resolution, image.patch_size, request.max_ratio);
+    if patches > MAX_PATCHES {
+        let resolution = image.scale_resolution;
+        let why = "at most 16384 are supported; lower slice_config.scale_resolution in config.json";
+        return Err(Error::input(format!("scale_resolution {resolution} gives slices of {patches} patches; {why}")));
+    }
     Ok(Sizes {
         context,
         prefill_chunk: request.prefill_chunk.min(context),
-        patches: patch_bound(image.scale_resolution, image.patch_size, request.max_ratio),
+        patches,
         slices: (image.max_slice_nums + 1) * request.pictures,
         kv: request.kv,
     })

@@ -56,14 +56,19 @@ pub fn read_header(path: &Path, file: usize) -> Result<Vec<TensorEntry>> {
     let mut handle = File::open(path).map_err(|e| fail("file", e.to_string()))?;
     let total = handle.metadata().map_err(|e| fail("file", e.to_string()))?.len();
     let mut word = [0; 8];
-    handle.read_exact(&mut word).map_err(|_| fail("header length", format!("the file has only {total} bytes; download it again")))?;
+    handle
+        .read_exact(&mut word)
+        .map_err(|_| fail("header length", format!("the file has only {total} bytes; download it again")))?;
     let length = u64::from_le_bytes(word);
     if length > MAX_HEADER || length + 8 > total {
-        return Err(fail("header length", format!("{length} bytes in a file of {total}; the file is truncated or no safetensors file")));
+        return Err(fail(
+            "header length",
+            format!("{length} bytes in a file of {total}; the file is truncated or no safetensors file"),
+        ));
     }
     let mut text = vec![0; length as usize];
     handle.read_exact(&mut text).map_err(|e| fail("header", e.to_string()))?;
-    let raw = parse(&text).map_err(|e| fail("header", format!("bad JSON: {e}")))?;
+    let raw = parse(&text).map_err(|e| fail("header", format!("bad JSON: {e}; download it again")))?;
     let data = 8 + length;
     let mut entries = Vec::with_capacity(raw.len());
     for (name, value) in raw {
@@ -73,7 +78,13 @@ pub fn read_header(path: &Path, file: usize) -> Result<Vec<TensorEntry>> {
     Ok(entries)
 }
 
-fn entry(name: &str, value: &serde_json::Value, file: usize, data: u64, total: u64) -> std::result::Result<TensorEntry, String> {
+fn entry(
+    name: &str,
+    value: &serde_json::Value,
+    file: usize,
+    data: u64,
+    total: u64,
+) -> std::result::Result<TensorEntry, String> {
     let dtype = value["dtype"].as_str().ok_or("dtype is missing or no text")?;
     let size = dtype_bytes(dtype).ok_or(format!("dtype {dtype} is not known"))?;
     let numbers = |key: &str| -> std::result::Result<Vec<u64>, String> {
@@ -89,7 +100,12 @@ fn entry(name: &str, value: &serde_json::Value, file: usize, data: u64, total: u
     }
     match data.checked_add(end) {
         Some(last) if last <= total => {}
-        _ => return Err(format!("data_offsets end at {end}, behind the end of the file ({} bytes of data); the file is truncated", total - data)),
+        _ => {
+            return Err(format!(
+                "data_offsets end at {end}, behind the end of the file ({} bytes of data); the file is truncated",
+                total - data
+            ));
+        }
     }
     Ok(TensorEntry { name: name.to_string(), dtype: dtype.to_string(), shape, file, begin: data + begin, len })
 }
@@ -128,5 +144,7 @@ fn parse(text: &[u8]) -> std::result::Result<Vec<(String, serde_json::Value)>, s
         }
     }
     let mut json = serde_json::Deserializer::from_slice(text);
-    json.deserialize_map(Entries)
+    let entries = json.deserialize_map(Entries)?;
+    json.end()?;
+    Ok(entries)
 }

@@ -44,14 +44,18 @@ impl TextFacts {
     pub fn read(dir: &Path, config: &ModelConfig) -> Result<TextFacts> {
         let path = dir.join("tokenizer.json");
         let tokenizer_json = std::fs::read(&path).map_err(|e| {
-            let remedy = "write it with AutoTokenizer.from_pretrained(MODEL, trust_remote_code=True).save_pretrained(DIR)";
+            let remedy =
+                "write it with AutoTokenizer.from_pretrained(MODEL, trust_remote_code=True).save_pretrained(DIR)";
             ImportError::new(&path, "file", format!("{e}; {remedy}"))
         })?;
         let tokens = special_tokens(&path, &tokenizer_json)?;
         let chat = ChatTemplate::of(config);
         for token in chat.required() {
             if !tokens.contains_key(token.as_str()) {
-                let why = format!("{token} is no token here; it belongs to the prompts of version {}: wrong tokenizer?", config.version);
+                let why = format!(
+                    "{token} is no token here; it belongs to the prompts of version {}: wrong tokenizer?",
+                    config.version
+                );
                 return Err(ImportError::new(&path, "added_tokens", why));
             }
         }
@@ -59,6 +63,13 @@ impl TextFacts {
         stop.extend(chat.stop.iter().filter_map(|s| tokens.get(s.as_str())));
         stop.sort_unstable();
         stop.dedup();
+        if stop.is_empty() {
+            let known = chat.stop.join(", ");
+            let why = format!(
+                "none of {known} is here and eos_token_id is not set: no token ends an answer; wrong tokenizer?"
+            );
+            return Err(ImportError::new(&path, "added_tokens", why));
+        }
         match stop.iter().chain(tokens.values()).find(|id| **id >= config.llm.vocab_size) {
             None => Ok(TextFacts { tokenizer_json, chat, stop }),
             Some(id) => {
@@ -71,7 +82,8 @@ impl TextFacts {
 
 fn special_tokens(path: &Path, text: &[u8]) -> Result<HashMap<String, u32>> {
     let fail = |field: &str, why: String| ImportError::new(path, field, why);
-    let json: Value = serde_json::from_slice(text).map_err(|e| fail("file", format!("bad JSON: {e}")))?;
+    let json: Value =
+        serde_json::from_slice(text).map_err(|e| fail("file", format!("bad JSON: {e}; download it again")))?;
     let list = json["added_tokens"].as_array().ok_or_else(|| fail("added_tokens", "is missing or no list".into()))?;
     let pair = |t: &Value| Some((t["content"].as_str()?.to_string(), u32::try_from(t["id"].as_u64()?).ok()?));
     let tokens: Option<HashMap<String, u32>> = list.iter().map(pair).collect();
@@ -112,7 +124,8 @@ impl ChatTemplate {
                 self.stop = vec!["</s>".into()];
             }
             Version::V2_5 => {
-                let turn = |role: &str| around(&format!("<|start_header_id|>{role}<|end_header_id|>\n\n"), "<|eot_id|>");
+                let turn =
+                    |role: &str| around(&format!("<|start_header_id|>{role}<|end_header_id|>\n\n"), "<|eot_id|>");
                 self.bos = Some("<|begin_of_text|>".into());
                 (self.system, self.user, self.assistant) = (turn("system"), turn("user"), turn("assistant"));
                 self.stop = vec!["<|eot_id|>".into(), "<|end_of_text|>".into()];
@@ -131,7 +144,8 @@ impl ChatTemplate {
 
     /// Tokens without which pictures can't be put into a prompt.
     fn required(&self) -> Vec<String> {
-        let mut tokens = vec![self.overview.0.clone(), self.overview.1.clone(), self.slice.0.clone(), self.slice.1.clone()];
+        let mut tokens =
+            vec![self.overview.0.clone(), self.overview.1.clone(), self.slice.0.clone(), self.slice.1.clone()];
         tokens.extend(self.image_id.iter().flat_map(|(before, after)| [before.clone(), after.clone()]));
         tokens
     }

@@ -41,5 +41,6 @@ fn matched(graph: &Graph, mix: NodeId) -> Option<(Op, [NodeId; 3])> {
     let [q, k] = graph.inputs(scores)[..] else { return None };
     let plain = [mix, softmax, scores].iter().all(|n| graph.node(*n).epilogue.is_empty());
     let alone = graph.sole_user(scores).is_some() && graph.sole_user(softmax).is_some();
-    (plain && alone && (h, kv) == (heads, kv_heads)).then_some((Op::Attention { heads, kv_heads, scale, causal }, [q, k, v]))
+    (plain && alone && (h, kv) == (heads, kv_heads))
+        .then_some((Op::Attention { heads, kv_heads, scale, causal }, [q, k, v]))
 }

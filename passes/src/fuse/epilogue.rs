@@ -45,7 +45,14 @@ fn prefers(graph: &Graph, id: NodeId) -> bool {
     graph.node(id).op == Op::MatMul && graph.sole_user(id).is_some()
 }
 
-fn try_absorb(graph: &mut Graph, ctx: &Context, producer: NodeId, reader: NodeId, work: Pointwise, operand: Option<NodeId>) -> bool {
+fn try_absorb(
+    graph: &mut Graph,
+    ctx: &Context,
+    producer: NodeId,
+    reader: NodeId,
+    work: Pointwise,
+    operand: Option<NodeId>,
+) -> bool {
     let op = &graph.node(producer).op;
     let fits = !op.is_source() && !op.is_view() && !matches!(op, Op::Store { .. });
     let alone = graph.sole_user(producer) == Some(reader) && operand != Some(producer);

@@ -42,7 +42,9 @@ fn matched(graph: &Graph, product: NodeId) -> Option<(NodeId, Act)> {
 fn halves(graph: &Graph, gate: NodeId, up: NodeId) -> Option<(NodeId, Act)> {
     let Some(Pointwise::Act(act)) = pointwise(graph, gate) else { return None };
     let [left] = graph.inputs(gate)[..] else { return None };
-    let (Op::Columns { start: 0, len: l }, Op::Columns { start: s, len: r }) = (&graph.node(left).op, &graph.node(up).op) else {
+    let (Op::Columns { start: 0, len: l }, Op::Columns { start: s, len: r }) =
+        (&graph.node(left).op, &graph.node(up).op)
+    else {
         return None;
     };
     let (source, other) = (*graph.inputs(left).first()?, *graph.inputs(up).first()?);

@@ -12,7 +12,10 @@ use mcv_ir::infer::{Env, infer};
 use mcv_ir::{Graph, Node, NodeId, Op, Pointwise, Program, Result, TensorType};
 
 /// Runs `change` on every phase's graph, then sweeps; returns the number of changes.
-fn on_graphs(program: &mut Program, mut change: impl FnMut(&mut Graph, &mut Program) -> Result<usize>) -> Result<usize> {
+fn on_graphs(
+    program: &mut Program,
+    mut change: impl FnMut(&mut Graph, &mut Program) -> Result<usize>,
+) -> Result<usize> {
     let mut changed = 0;
     for index in 0..program.phases.len() {
         let mut graph = std::mem::take(&mut program.phases[index].graph);
@@ -42,7 +45,14 @@ fn pointwise(graph: &Graph, id: NodeId) -> Option<Pointwise> {
 }
 
 /// Lets `producer` do the work of its only reader `reader` in its epilogue, if a target runs that.
-fn absorb(graph: &mut Graph, ctx: &Context, producer: NodeId, reader: NodeId, work: Pointwise, operand: Option<NodeId>) -> bool {
+fn absorb(
+    graph: &mut Graph,
+    ctx: &Context,
+    producer: NodeId,
+    reader: NodeId,
+    work: Pointwise,
+    operand: Option<NodeId>,
+) -> bool {
     let mut longer = graph.node(producer).clone();
     longer.epilogue.push(work);
     longer.ty = graph.node(reader).ty.clone();

@@ -3,7 +3,9 @@
 
 use super::{add, on_graphs};
 use crate::pass::{Context, Pass};
-use mcv_ir::{Dim, Elem, Graph, Node, NodeId, Op, Pointwise, Program, Result, Source, Stage, TensorType, Weight, WeightId};
+use mcv_ir::{
+    Dim, Elem, Graph, Node, NodeId, Op, Pointwise, Program, Result, Source, Stage, TensorType, Weight, WeightId,
+};
 use std::collections::HashMap;
 
 /// Output channels of each part must be a multiple of this, so that parts begin on a panel of any layout.
@@ -74,7 +76,7 @@ fn sibling(graph: &Graph, matmul: NodeId) -> Option<(NodeId, Elem, Sibling)> {
             _ => None,
         }
     });
-    (channels % CHANNELS == 0).then_some((x, graph.node(w).ty.elem, Sibling { matmul, weight, channels, bias }))
+    channels.is_multiple_of(CHANNELS).then_some((x, graph.node(w).ty.elem, Sibling { matmul, weight, channels, bias }))
 }
 
 /// Stacked weights by their parts: phases share them.
@@ -103,7 +105,8 @@ fn joined(names: &[&str]) -> String {
     let split: Vec<Vec<&str>> = names.iter().map(|n| n.split('.').collect()).collect();
     let first = &split[0];
     let same_length = split.iter().all(|s| s.len() == first.len());
-    let differs: Vec<usize> = (0..first.len()).filter(|&i| same_length && split.iter().any(|s| s[i] != first[i])).collect();
+    let differs: Vec<usize> =
+        (0..first.len()).filter(|&i| same_length && split.iter().any(|s| s[i] != first[i])).collect();
     let [at] = differs[..] else { return names.join("+") };
     let middle: Vec<&str> = split.iter().map(|s| s[at]).collect();
     let mut parts: Vec<String> = first.iter().map(|s| s.to_string()).collect();

@@ -24,7 +24,13 @@ pub fn build(program: &Program, limits: &Limits) -> Result<Plan> {
     Ok(plan)
 }
 
-fn plan_phase(program: &Program, phase: &Phase, segments: Vec<usize>, table: &mut Table, limits: &Limits) -> Result<PhasePlan> {
+fn plan_phase(
+    program: &Program,
+    phase: &Phase,
+    segments: Vec<usize>,
+    table: &mut Table,
+    limits: &Limits,
+) -> Result<PhasePlan> {
     let graph = &phase.graph;
     let schedule = lifetimes::analyze(graph);
     let (buffers, arena, arena_lower_bound) = place_buffers(graph, &schedule, limits)?;
@@ -90,9 +96,10 @@ impl Finder<'_> {
                 Ok(Place::State { id: *state, offset: 0, stride })
             }
             Op::Output(_) => self.place(self.input(id)?),
-            Op::Columns { start, .. } => {
+            Op::Columns { start, len } => {
                 let source = self.input(id)?;
-                Ok(shift(self.place(source)?, u64::from(*start) * 4))
+                let element = stride / u64::from(*len).max(1);
+                Ok(shift(self.place(source)?, u64::from(*start) * element))
             }
             _ => {
                 let offset = self.offsets.get(&id).copied();
@@ -189,7 +196,8 @@ pub fn check_budget(program: &Program, plan: &Plan, budget: u64) -> Result<()> {
 
 /// A weight's segment and place in it.
 pub fn weight_place(segments: &[Segment], id: mcv_ir::WeightId) -> Option<(usize, u64, u64)> {
-    segments.iter().enumerate().find_map(|(s, segment)| {
-        segment.weights.iter().find(|w| w.id == id).map(|w| (s, w.offset, w.size))
-    })
+    segments
+        .iter()
+        .enumerate()
+        .find_map(|(s, segment)| segment.weights.iter().find(|w| w.id == id).map(|w| (s, w.offset, w.size)))
 }

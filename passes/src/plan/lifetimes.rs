@@ -2,7 +2,7 @@
 //! makes it to the last step that reads it or a view of it.
 
 use mcv_ir::{Graph, NodeId, Op, encode};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A value that needs arena bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +36,30 @@ pub fn owner(graph: &Graph, mut id: NodeId) -> NodeId {
     id
 }
 
+/// All nodes in the order of execution: for each value nobody reads, in turn, what it needs, then itself. So values are
+/// made shortly before they are read, wherever passes added their nodes.
+pub fn order(graph: &Graph) -> Vec<NodeId> {
+    let (mut seen, mut order) = (HashSet::new(), vec![]);
+    for end in graph.order().into_iter().filter(|n| graph.users(*n).is_empty()) {
+        let mut path = vec![(end, graph.inputs(end).into_iter())];
+        while let Some((node, inputs)) = path.last_mut() {
+            match inputs.find(|i| !seen.contains(i)) {
+                Some(input) => path.push((input, graph.inputs(input).into_iter())),
+                None => {
+                    if seen.insert(*node) {
+                        order.push(*node);
+                    }
+                    path.pop();
+                }
+            }
+        }
+    }
+    order
+}
+
 /// Numbers the steps and finds each value's first and last.
 pub fn analyze(graph: &Graph) -> Schedule {
-    let order = graph.order();
+    let order = order(graph);
     let works = |id: &NodeId| !graph.node(*id).op.is_source() && !graph.node(*id).op.is_view();
     let steps: Vec<NodeId> = order.iter().copied().filter(works).collect();
     let step_of: HashMap<NodeId, u32> = steps.iter().enumerate().map(|(i, n)| (*n, i as u32)).collect();
@@ -50,7 +71,8 @@ pub fn analyze(graph: &Graph) -> Schedule {
             let birth = step_of.get(&id).copied().unwrap_or(0);
             lives.insert(id, (birth, birth + 1));
         }
-        let reader_end = if matches!(graph.node(id).op, Op::Output(_)) { Some(last) } else { step_of.get(&id).map(|s| s + 1) };
+        let reader_end =
+            if matches!(graph.node(id).op, Op::Output(_)) { Some(last) } else { step_of.get(&id).map(|s| s + 1) };
         let Some(end) = reader_end else { continue };
         for input in graph.inputs(id) {
             if let Some(life) = lives.get_mut(&owner(graph, input)) {

@@ -1,6 +1,7 @@
 //! Which weights are mapped when: weights needed by the same phases form a segment, and each phase maps its own
 //! segments only, so the vision tower and the LLM are never resident together.
 
+use super::lifetimes;
 use mcv_ir::plan::{PlacedWeight, Segment};
 use mcv_ir::{Op, Program, WeightId, encode};
 use std::collections::BTreeMap;
@@ -40,7 +41,7 @@ fn uses(program: &Program) -> (Vec<WeightId>, BTreeMap<WeightId, Vec<usize>>) {
     let mut order = Vec::new();
     let mut users: BTreeMap<WeightId, Vec<usize>> = BTreeMap::new();
     for (index, phase) in program.phases.iter().enumerate() {
-        for node in phase.graph.order() {
+        for node in lifetimes::order(&phase.graph) {
             for input in phase.graph.inputs(node) {
                 let Op::Weight(id) = phase.graph.node(input).op else { continue };
                 let phases = users.entry(id).or_insert_with(|| {

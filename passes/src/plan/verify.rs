@@ -8,13 +8,16 @@ use mcv_ir::{Error, Program, Result, encode};
 pub fn verify(program: &Program, plan: &Plan) -> Result<()> {
     for phase in &plan.phases {
         disjoint(phase)?;
-        for step in &phase.steps {
+        if let Some(unknown) = phase.segments.iter().find(|s| **s >= plan.segments.len()) {
+            return Err(Error::bug(format!("plan of phase {}: there is no segment {unknown}", phase.name)));
+        }
+        for (index, step) in phase.steps.iter().enumerate() {
             let kernel = plan.kernels.get(step.kernel).ok_or_else(|| fault(phase, &step.node, "unknown kernel"))?;
             if step.args.len() != kernel.kernel.args.len() + 1 {
                 return Err(fault(phase, &step.node, "wrong number of arguments"));
             }
             for place in &step.args {
-                inside(program, plan, phase, place).map_err(|why| fault(phase, &step.node, &why))?;
+                inside(program, plan, phase, index as u32, place).map_err(|why| fault(phase, &step.node, &why))?;
             }
         }
     }
@@ -53,10 +56,18 @@ fn disjoint(phase: &PhasePlan) -> Result<()> {
     Ok(())
 }
 
-fn inside(program: &Program, plan: &Plan, phase: &PhasePlan, place: &Place) -> std::result::Result<(), String> {
+/// Whether what a step reads or writes at `place` is there while it runs.
+fn inside(
+    program: &Program,
+    plan: &Plan,
+    phase: &PhasePlan,
+    step: u32,
+    place: &Place,
+) -> std::result::Result<(), String> {
     match place {
         Place::Arena { offset, .. } => {
-            let home = phase.buffers.iter().any(|b| b.offset <= *offset && *offset < b.offset + b.size.max(1));
+            let mut alive = phase.buffers.iter().filter(|b| b.start <= step && step < b.end);
+            let home = alive.any(|b| b.offset <= *offset && *offset < b.offset + b.size.max(1));
             if home { Ok(()) } else { Err(format!("nothing is at arena offset {offset}")) }
         }
         Place::Weight { id, offset, .. } => {

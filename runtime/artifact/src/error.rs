@@ -83,11 +83,7 @@ const AGAIN: &str = "compile the model again with mcv-compile";
 impl Error {
     /// A fault of the whole file at `path`.
     pub fn new(path: impl AsRef<Path>, fault: Fault) -> Self {
-        Self {
-            path: path.as_ref().to_path_buf(),
-            entry: None,
-            fault,
-        }
+        Self { path: path.as_ref().to_path_buf(), entry: None, fault }
     }
 
     /// The system's refusal of `action` (a verb) on the file at `path`.
@@ -97,13 +93,7 @@ impl Error {
 
     /// A field with an impossible value in the file at `path`.
     pub fn corrupt(path: impl AsRef<Path>, field: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(
-            path,
-            Fault::Corrupt {
-                field,
-                detail: detail.into(),
-            },
-        )
+        Self::new(path, Fault::Corrupt { field, detail: detail.into() })
     }
 
     /// The same error, said of the entry `name`.
@@ -144,14 +134,10 @@ impl Fault {
                 "use the runtime and mcv-compile of one release, or compile the model again with mcv-compile"
             }
             Fault::Corrupt { .. } => AGAIN,
-            Fault::Missing => {
-                "the file may come from another release; compile the model again with mcv-compile"
-            }
+            Fault::Missing => "the file may come from another release; compile the model again with mcv-compile",
             Fault::TooLarge { .. } => AGAIN,
             Fault::OutOfRange { .. } => AGAIN,
-            Fault::Name { .. } => {
-                "use ASCII letters, digits, `._-+=@` and single `/` between parts"
-            }
+            Fault::Name { .. } => "use ASCII letters, digits, `._-+=@` and single `/` between parts",
             Fault::Misuse { .. } => "this is a bug in the calling program",
         }
     }
@@ -184,10 +170,7 @@ impl fmt::Display for Fault {
                 write!(f, "size: {size} bytes, more than the {limit} allowed")
             }
             Fault::OutOfRange { offset, len, size } => {
-                write!(
-                    f,
-                    "range: {len} bytes at {offset} do not lie within its {size} bytes"
-                )
+                write!(f, "range: {len} bytes at {offset} do not lie within its {size} bytes")
             }
             Fault::Name { reason } => write!(f, "name: {reason}"),
             Fault::Misuse { rule } => f.write_str(rule),

@@ -35,12 +35,7 @@ fn open_and_verify(path: &Path) -> Result<(), Error> {
 fn refused(bytes: &[u8]) -> Error {
     let file = file(bytes);
     let error = open_and_verify(file.path()).expect_err("the file was accepted");
-    assert!(
-        error
-            .to_string()
-            .starts_with(&file.path().display().to_string()),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with(&file.path().display().to_string()), "{error}");
     assert_eq!(error.path(), file.path());
     error
 }
@@ -69,10 +64,7 @@ fn the_whole_file_is_accepted() {
 #[test]
 fn every_truncation_is_refused() {
     let whole = file(&WHOLE);
-    for len in (0..WHOLE.len())
-        .rev()
-        .filter(|len| len % 997 == 0 || WHOLE.len() - len < 600)
-    {
+    for len in (0..WHOLE.len()).rev().filter(|len| len % 997 == 0 || WHOLE.len() - len < 600) {
         whole.as_file().set_len(len as u64).unwrap();
         let error = open_and_verify(whole.path()).unwrap_err();
         let cut = matches!(error.fault(), Fault::Truncated);
@@ -90,17 +82,11 @@ fn appended_bytes_are_refused() {
 #[test]
 fn a_flip_of_any_header_byte_is_refused() {
     let whole = file(&WHOLE);
-    let headers = (0..200)
-        .chain(16_380..16_500)
-        .chain(32_700..33_000)
-        .chain(49_000..49_300);
+    let headers = (0..200).chain(16_380..16_500).chain(32_700..33_000).chain(49_000..49_300);
     for at in headers.chain(WHOLE.len() - 500..WHOLE.len()) {
         for bit in [1, 0x80] {
             flip(&whole, at, bit);
-            assert!(
-                open_and_verify(whole.path()).is_err(),
-                "byte {at}, bit {bit:#x}"
-            );
+            assert!(open_and_verify(whole.path()).is_err(), "byte {at}, bit {bit:#x}");
             flip(&whole, at, bit);
         }
     }
@@ -162,69 +148,37 @@ fn the_field_and_the_entry_are_named() {
         (42, "central directory: offset of the local header"),
     ] {
         let message = patched(central + offset, &[8]);
-        assert!(
-            message.contains(&format!("entry `weights/llm`: {field}")),
-            "{message}"
-        );
-        assert!(
-            message.contains("compile the model again with mcv-compile"),
-            "{message}"
-        );
+        assert!(message.contains(&format!("entry `weights/llm`: {field}")), "{message}");
+        assert!(message.contains("compile the model again with mcv-compile"), "{message}");
     }
     let message = patched(central + 24, &[0xff; 4]);
     assert!(message.contains("central directory: "), "{message}");
     let message = patched(central + 24, &[0, 0, 0, 0x70]);
-    assert!(
-        message.contains("central directory: compressed size"),
-        "{message}"
-    );
+    assert!(message.contains("central directory: compressed size"), "{message}");
     let message = patched(central + 20, &[0, 0, 0, 0x70, 0, 0, 0, 0x70]);
-    assert!(
-        message.contains("`weights/llm`: size: 1879048192 bytes reach past"),
-        "{message}"
-    );
+    assert!(message.contains("`weights/llm`: size: 1879048192 bytes reach past"), "{message}");
     let message = patched(place(END, 0) + 10, &[0xff, 0xff]);
-    assert!(
-        message.contains("end record: entries: 0xffff, should be 0x4"),
-        "{message}"
-    );
+    assert!(message.contains("end record: entries: 0xffff, should be 0x4"), "{message}");
     let message = patched(place(END, 0) + 12, &[0xff; 4]);
-    assert!(
-        message.contains("end record: size of the central directory"),
-        "{message}"
-    );
+    assert!(message.contains("end record: size of the central directory"), "{message}");
     let message = patched(place(END, 0) + 16, &[0xff; 4]);
     assert!(message.contains("central directory"), "{message}");
     let message = patched(place(&[0xa5; 8], 0) + 9000, &[0]);
-    assert!(
-        message.contains("entry `weights/llm`: SHA-256: the data gives "),
-        "{message}"
-    );
+    assert!(message.contains("entry `weights/llm`: SHA-256: the data gives "), "{message}");
     let message = patched(6, &[1]);
-    assert!(
-        message.contains("entry `manifest`: local header: flags (encryption"),
-        "{message}"
-    );
+    assert!(message.contains("entry `manifest`: local header: flags (encryption"), "{message}");
 }
 
 #[test]
 fn names_that_leave_the_folder_are_refused() {
-    for name in [
-        b"../anifest",
-        b"/bsolutely",
-        b"win\\dows.x",
-        b"weights/ll",
-        b"a//b/c/d/e",
-    ] {
+    for name in [b"../anifest", b"/bsolutely", b"win\\dows.x", b"weights/ll", b"a//b/c/d/e"] {
         let mut bytes = WHOLE.clone();
         let central = place(CENTRAL, 0) + 46;
         bytes[30..38].copy_from_slice(&name[..8]);
         bytes[central..central + 8].copy_from_slice(&name[..8]);
         let error = refused(&bytes);
         if name != b"weights/ll" {
-            let Fault::Corrupt { field, .. } = error.fault() else {
-                panic!("{error}")
-            };
+            let Fault::Corrupt { field, .. } = error.fault() else { panic!("{error}") };
             assert_eq!(*field, "name", "{error}");
         }
     }
@@ -245,10 +199,7 @@ fn the_list_of_digests_is_checked_and_comes_last() {
         bytes[place(b"SHA256SUMS", nth)] = b'X';
     }
     let message = refused(&bytes).to_string();
-    assert!(
-        message.contains("the last one is not SHA256SUMS"),
-        "{message}"
-    );
+    assert!(message.contains("the last one is not SHA256SUMS"), "{message}");
 }
 
 /// The list is altered and its CRC-32 made to fit.
@@ -257,11 +208,7 @@ fn digests_must_cover_every_entry() {
     let (local, central) = (place(b"SHA256SUMS", 0) - 30, place(b"SHA256SUMS", 1) - 46);
     let data = place(b"  manifest\n", 0) - 64;
     for (at, with, complaint) in [
-        (
-            data + 66,
-            &b"Manifest"[..],
-            "line 1 is not the digest of `manifest`",
-        ),
+        (data + 66, &b"Manifest"[..], "line 1 is not the digest of `manifest`"),
         (data, b"G", "line 1 is not the digest of `manifest`"),
         (data + 75, b"-", "line 2 is not the digest of `weights/llm`"),
         (data, b"\xff", "not text"),
@@ -273,10 +220,7 @@ fn digests_must_cover_every_entry() {
         bytes[local + 14..local + 18].copy_from_slice(&crc);
         bytes[central + 16..central + 20].copy_from_slice(&crc);
         let message = refused(&bytes).to_string();
-        assert!(
-            message.contains("entry `SHA256SUMS`: digests: "),
-            "{message}"
-        );
+        assert!(message.contains("entry `SHA256SUMS`: digests: "), "{message}");
         assert!(message.contains(complaint), "{message}");
     }
 }
@@ -290,10 +234,7 @@ fn foreign_files_are_recognized() {
         (&b""[..], "an empty file"),
         (b"GGUF\x03\0\0\0", "a GGUF checkpoint"),
         (&safetensors, "a safetensors checkpoint"),
-        (
-            b"version https://git-lfs.github.com/spec/v1\n",
-            "a Git LFS pointer",
-        ),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"<!DOCTYPE html>", "a web page"),
         (b"{\"architectures\": []}", "JSON text"),
         (&[0; 4000], "a file of zeros"),
@@ -302,18 +243,14 @@ fn foreign_files_are_recognized() {
         let error = refused(bytes);
         assert!(matches!(error.fault(), Fault::Foreign { .. }), "{error}");
         let message = error.to_string();
-        assert!(
-            message.contains(found) && message.contains("mcv-compile"),
-            "{message}"
-        );
+        assert!(message.contains(found) && message.contains("mcv-compile"), "{message}");
     }
 }
 
 #[test]
 fn another_zip_is_recognized() {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zip.start_file("data.pkl", SimpleFileOptions::default())
-        .unwrap();
+    zip.start_file("data.pkl", SimpleFileOptions::default()).unwrap();
     zip.write_all(b"pickled").unwrap();
     zip.set_comment("any comment").unwrap();
     let message = refused(&zip.finish().unwrap().into_inner()).to_string();
@@ -323,10 +260,7 @@ fn another_zip_is_recognized() {
 #[test]
 fn another_version_is_recognized() {
     let message = patched(WHOLE.len() - 1, b"2");
-    assert!(
-        message.contains("container version 2 is not supported"),
-        "{message}"
-    );
+    assert!(message.contains("container version 2 is not supported"), "{message}");
 }
 
 #[test]
@@ -334,10 +268,7 @@ fn what_is_not_a_file_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     for path in [directory.path(), &directory.path().join("missing.mcv")] {
         let error = Archive::open(path).unwrap_err();
-        assert!(
-            matches!(error.fault(), Fault::Io { action: "open", .. }),
-            "{error}"
-        );
+        assert!(matches!(error.fault(), Fault::Io { action: "open", .. }), "{error}");
     }
 }
 
@@ -348,14 +279,8 @@ fn reading_is_bounded_and_checked() {
     let file = file(&bytes);
     let archive = Archive::open(file.path()).unwrap();
     let fault = |name, max| archive.read(name, max).unwrap_err();
-    assert!(matches!(
-        fault("weights/llm", 19_999).fault(),
-        Fault::TooLarge { .. }
-    ));
-    assert!(matches!(
-        fault("weights/llm", 20_000).fault(),
-        Fault::Corrupt { .. }
-    ));
+    assert!(matches!(fault("weights/llm", 19_999).fault(), Fault::TooLarge { .. }));
+    assert!(matches!(fault("weights/llm", 20_000).fault(), Fault::Corrupt { .. }));
     assert!(matches!(fault("nothing", 20_000).fault(), Fault::Missing));
     assert_eq!(fault("nothing", 0).entry(), Some("nothing"));
     assert_eq!(archive.read("manifest", 15).unwrap(), b"what is in here");

@@ -19,20 +19,13 @@ fn artifact(directory: &Path) -> PathBuf {
 
 /// Standard output of a program that must succeed; `None` if it is not installed.
 fn output(program: &str, arguments: &[&str], directory: &Path) -> Option<String> {
-    let output = match Command::new(program)
-        .args(arguments)
-        .current_dir(directory)
-        .output()
-    {
+    let output = match Command::new(program).args(arguments).current_dir(directory).output() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         output => output.unwrap(),
     };
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && errors.is_empty(),
-        "{program}: {text}{errors}"
-    );
+    assert!(output.status.success() && errors.is_empty(), "{program}: {text}{errors}");
     Some(text)
 }
 
@@ -43,11 +36,7 @@ fn unzip_lists_tests_and_unpacks() {
     let Some(list) = output("unzip", &["-l", "model.mcv"], directory.path()) else {
         return;
     };
-    for line in [
-        "    40000  1980-01-01 00:00   weights/llm.q4",
-        "4 files",
-        "mcv container 1",
-    ] {
+    for line in ["    40000  1980-01-01 00:00   weights/llm.q4", "4 files", "mcv container 1"] {
         assert!(list.contains(line), "{list}");
     }
     output("unzip", &["-tqq", "model.mcv"], directory.path());
@@ -61,15 +50,8 @@ fn unzip_lists_tests_and_unpacks() {
 fn python_tests_it() {
     let directory = tempfile::tempdir().unwrap();
     artifact(directory.path());
-    let tested = output(
-        "python3",
-        &["-m", "zipfile", "-t", "model.mcv"],
-        directory.path(),
-    );
-    assert_eq!(
-        tested.as_deref().unwrap_or("Done testing\n"),
-        "Done testing\n"
-    );
+    let tested = output("python3", &["-m", "zipfile", "-t", "model.mcv"], directory.path());
+    assert_eq!(tested.as_deref().unwrap_or("Done testing\n"), "Done testing\n");
 }
 
 #[test]
@@ -82,10 +64,7 @@ fn the_zip_crate_agrees() {
     for entry in archive.entries() {
         let mut other = zip.by_name(&entry.name).unwrap();
         assert_eq!(other.compression(), zip::CompressionMethod::Stored);
-        assert_eq!(
-            (other.data_start(), other.size()),
-            (Some(entry.offset), entry.size)
-        );
+        assert_eq!((other.data_start(), other.size()), (Some(entry.offset), entry.size));
         assert_eq!(other.unix_mode(), Some(0o100_644));
         let mut data = Vec::new();
         other.read_to_end(&mut data).unwrap();

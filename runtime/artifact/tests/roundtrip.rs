@@ -13,10 +13,7 @@ fn write(path: &Path, entries: &Entries) {
     let mut writer = Writer::create(path).unwrap();
     for (name, data) in entries {
         let info = writer.put(name, data).unwrap();
-        assert_eq!(
-            (info.size, info.sha256),
-            (data.len() as u64, Digest::of(data))
-        );
+        assert_eq!((info.size, info.sha256), (data.len() as u64, Digest::of(data)));
     }
     writer.finish().unwrap();
 }
@@ -28,10 +25,7 @@ fn check(path: &Path, entries: &Entries) {
     for ((name, data), entry) in entries.iter().zip(archive.entries()) {
         assert_eq!(archive.entry(name), Some(entry));
         assert_eq!((&entry.name, entry.size), (name, data.len() as u64));
-        assert_eq!(
-            (entry.offset % ALIGNMENT, entry.sha256),
-            (0, Digest::of(data))
-        );
+        assert_eq!((entry.offset % ALIGNMENT, entry.sha256), (0, Digest::of(data)));
         assert_eq!(&file[entry.offset as usize..][..data.len()], data);
         assert_eq!(&archive.read(name, entry.size).unwrap(), data);
         let mapped = archive.map(name).unwrap();
@@ -78,22 +72,14 @@ fn entries_stream_in_pieces() {
     let path = directory.path().join("model.mcv");
     let mut writer = Writer::create(&path).unwrap();
     writer.begin("weights/llm").unwrap();
-    let data: Vec<u8> = (0..3_000_000_u32)
-        .map(|i| (i.wrapping_mul(i) >> 7) as u8)
-        .collect();
+    let data: Vec<u8> = (0..3_000_000_u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
     for piece in data.chunks(70_001) {
         writer.write_all(piece).unwrap();
     }
     assert_eq!(writer.end().unwrap().sha256, Digest::of(&data));
     writer.put("manifest", b"m").unwrap();
     writer.finish().unwrap();
-    check(
-        &path,
-        &vec![
-            ("weights/llm".into(), data),
-            ("manifest".into(), b"m".to_vec()),
-        ],
-    );
+    check(&path, &vec![("weights/llm".into(), data), ("manifest".into(), b"m".to_vec())]);
 }
 
 #[test]
@@ -101,25 +87,11 @@ fn ranges_map_at_any_offset_within_the_entry() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.mcv");
     let data: Vec<u8> = (0..100_000_u32).map(|i| (i / 251) as u8).collect();
-    write(
-        &path,
-        &vec![("w".into(), data.clone()), ("x".into(), vec![1; 50_000])],
-    );
+    write(&path, &vec![("w".into(), data.clone()), ("x".into(), vec![1; 50_000])]);
     let archive = Archive::open(&path).unwrap();
-    for (offset, len) in [
-        (0, 0),
-        (1, 5),
-        (4095, 4098),
-        (99_999, 1),
-        (100_000, 0),
-        (0, 100_000),
-    ] {
+    for (offset, len) in [(0, 0), (1, 5), (4095, 4098), (99_999, 1), (100_000, 0), (0, 100_000)] {
         let mapped = archive.map_range("w", offset, len).unwrap();
-        assert_eq!(
-            &*mapped,
-            &data[offset as usize..][..len as usize],
-            "{offset} {len}"
-        );
+        assert_eq!(&*mapped, &data[offset as usize..][..len as usize], "{offset} {len}");
         mapped.advise_willneed();
     }
     for (offset, len) in [(0, 100_001), (100_000, 1), (u64::MAX, 1), (1, u64::MAX)] {
@@ -135,11 +107,7 @@ fn dropping_a_mapping_unmaps_it() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("unmapped-when-dropped.mcv");
     write(&path, &vec![("w".into(), vec![1; 50_000])]);
-    let mapped_now = || {
-        fs::read_to_string("/proc/self/maps")
-            .unwrap()
-            .contains("unmapped-when-dropped.mcv")
-    };
+    let mapped_now = || fs::read_to_string("/proc/self/maps").unwrap().contains("unmapped-when-dropped.mcv");
     let archive = Archive::open(&path).unwrap();
     assert!(!mapped_now(), "opening maps nothing");
     let mapped = archive.map("w").unwrap();
@@ -152,14 +120,7 @@ fn dropping_a_mapping_unmaps_it() {
 fn progress_counts_to_the_total() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.mcv");
-    write(
-        &path,
-        &vec![
-            ("a".into(), vec![1; 2_500_000]),
-            ("b".into(), vec![]),
-            ("c".into(), vec![2; 7]),
-        ],
-    );
+    write(&path, &vec![("a".into(), vec![1; 2_500_000]), ("b".into(), vec![]), ("c".into(), vec![2; 7])]);
     let mut seen: Vec<(String, u64)> = Vec::new();
     let archive = Archive::open(&path).unwrap();
     archive
@@ -175,9 +136,7 @@ fn progress_counts_to_the_total() {
 
 fn files_in(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
-    entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect()
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]
@@ -223,30 +182,19 @@ fn calls_out_of_order_are_refused_and_publish_nothing() {
         |writer| writer.append(b"x"),
         |writer| writer.end().map(drop),
         |writer| writer.begin("a").and_then(|()| writer.begin("b")),
-        |writer| {
-            writer
-                .put("a", b"")
-                .and_then(|_| writer.put("A", b""))
-                .map(drop)
-        },
+        |writer| writer.put("a", b"").and_then(|_| writer.put("A", b"")).map(drop),
         |writer| writer.begin("../a"),
     ];
     for calls in wrong {
         let mut writer = Writer::create(&path).unwrap();
         assert!(calls(&mut writer).is_err());
-        assert!(matches!(
-            writer.put("z", b"").unwrap_err().fault(),
-            Fault::Misuse { .. }
-        ));
+        assert!(matches!(writer.put("z", b"").unwrap_err().fault(), Fault::Misuse { .. }));
         assert!(writer.finish().is_err());
         assert!(files_in(directory.path()).is_empty());
     }
     let mut writer = Writer::create(&path).unwrap();
     writer.begin("a").unwrap();
-    assert!(matches!(
-        writer.finish().unwrap_err().fault(),
-        Fault::Misuse { .. }
-    ));
+    assert!(matches!(writer.finish().unwrap_err().fault(), Fault::Misuse { .. }));
     assert!(files_in(directory.path()).is_empty());
 }
 
@@ -255,10 +203,7 @@ fn the_list_of_digests_cannot_be_written_by_hand() {
     let directory = tempfile::tempdir().unwrap();
     for name in ["SHA256SUMS", "sha256sums"] {
         let mut writer = Writer::create(directory.path().join("model.mcv")).unwrap();
-        assert!(matches!(
-            writer.begin(name).unwrap_err().fault(),
-            Fault::Name { .. }
-        ));
+        assert!(matches!(writer.begin(name).unwrap_err().fault(), Fault::Name { .. }));
     }
 }
 
@@ -266,19 +211,9 @@ fn the_list_of_digests_cannot_be_written_by_hand() {
 fn places_that_cannot_be_written_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("nowhere/model.mcv");
-    for path in [
-        directory.path(),
-        &missing,
-        Path::new("/proc/model.mcv"),
-        Path::new(""),
-    ] {
-        let Err(error) = Writer::create(path) else {
-            panic!("created {path:?}")
-        };
-        assert!(
-            error.to_string().contains(&path.display().to_string()),
-            "{error}"
-        );
+    for path in [directory.path(), &missing, Path::new("/proc/model.mcv"), Path::new("")] {
+        let Err(error) = Writer::create(path) else { panic!("created {path:?}") };
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
         assert!(matches!(error.fault(), Fault::Io { .. }), "{error}");
     }
     assert!(files_in(directory.path()).is_empty());

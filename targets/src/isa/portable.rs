@@ -1,10 +1,21 @@
-//! Plain C loops: any compiler, any CPU.
+//! Vectors of the compiler's own: any CPU, and plain loops for compilers without them.
 
 use super::Isa;
 use mcv_ir::target::Level;
 
-/// Its name and flags: unrolling loops over lanes would make its text slow to compile.
-pub const LEVEL: Level =
-    Level { name: "portable", needs: &[], flags: &["-O2", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"] };
-/// The table.
-pub static ISA: Isa = Isa { level: LEVEL, text: &[include_str!("text/portable.h")], tile_m: 2, tiles: false };
+/// Its name and flags.
+pub const LEVEL: Level = Level { name: "portable", needs: &[], flags: &[] };
+/// The table. The macro `MCV_PLAIN_LANES` asks for plain loops everywhere.
+pub static ISA: Isa = Isa {
+    level: LEVEL,
+    text: &[
+        include_str!("text/halves.h"),
+        "\n#if defined(__GNUC__) && !defined(MCV_PLAIN_LANES)\n",
+        include_str!("text/portable.h"),
+        "#else\n",
+        include_str!("text/plain.h"),
+        "#endif\n",
+    ],
+    tile_m: 2,
+    tiles: false,
+};

@@ -129,16 +129,22 @@ impl Call {
         (result, stride)
     }
 
-    /// Compares with the meaning; `what` names the case in a failure.
-    pub fn check(&self, kernel: &Kernel, f: &Functions, what: &str) {
-        let what = format!("{what} rows {} context {} at {}: {kernel}", self.rows, self.context, self.at);
+    /// Compares each of the kernel's forms with the meaning; `what` names the case in a failure.
+    pub fn check(&self, kernel: &Kernel, forms: &[(Functions, &str)], what: &str) {
         let mut noise = Noise(u64::from(self.rows) * 977 + u64::from(self.context));
         let args: Vec<HostTensor> = (0..kernel.args.len()).map(|i| self.argument(kernel, i, &mut noise)).collect();
-        let (result, stride) = self.run(kernel, f, &args, |units| vec![0..units]);
-        let (pieces, _) =
-            self.run(kernel, f, &args, |units| (0..units).rev().step_by(3).map(|u| (u - 2).max(0)..u + 1).collect());
-        assert!(result == pieces, "{what}: units depend on each other");
         let meaning = eval_kernel(kernel, &args, Some(self.at)).expect("meaning");
+        for (f, form) in forms {
+            let sizes = format!("rows {} context {} at {}", self.rows, self.context, self.at);
+            self.check_form(kernel, f, &args, &meaning, &format!("{what} {form} {sizes}: {kernel}"));
+        }
+    }
+
+    fn check_form(&self, kernel: &Kernel, f: &Functions, args: &[HostTensor], meaning: &HostTensor, what: &str) {
+        let (result, stride) = self.run(kernel, f, args, |units| std::iter::once(0..units).collect());
+        let (pieces, _) =
+            self.run(kernel, f, args, |units| (0..units).rev().step_by(3).map(|u| (u - 2).max(0)..u + 1).collect());
+        assert!(result == pieces, "{what}: units depend on each other");
         let first = if matches!(kernel.op, Op::Store { .. }) { self.at as usize } else { 0 };
         let width = stride - FENCE;
         let mut kept = Vec::new();
@@ -151,7 +157,7 @@ impl Call {
                 kept.extend_from_slice(inside);
             }
         }
-        compare(kernel, &self.sized(&kernel.result), &kept, &meaning, &what);
+        compare(kernel, &self.sized(&kernel.result), &kept, meaning, what);
     }
 }
 

@@ -1,7 +1,8 @@
 /* matmul q8/32@summed q4/32@panels16x4 {} -> f32 */
-/* Finishes and stores columns n.. of row m. */
-MCV_INLINE void k0_put(const mcv_call *c, vf v, int64_t m, int64_t n) {
+/* Finishes and stores columns n.. of row m: called once per sum over all of K, by every tile. */
+MCV_OUTLINE void k0_put(const mcv_call *c, vf v, int64_t m, int64_t n) {
     const int64_t N = 48;
+    const int64_t K = 96;
     const int count = mcv_count(N, n);
     vf_store_n((float *)MCV_ROW(2, m) + n, v, count);
 }
@@ -22,7 +23,7 @@ MCV_INLINE void k0_tile(const mcv_call *c, const int64_t *panel, const int PANEL
         MCV_UNROLL for (int p = 0; p < PANELS; p++) {
             MCV_UNROLL for (int r = 0; r < ROWS; r++) dot[r][p] = vi_zero();
             if (ROWS == 1) MCV_UNROLL for (int i = 0; i < 5; i++) MCV_PREFETCH(w[p] + 64 * (16 + i));
-            MCV_UNROLL for (int j = 0; j < 4; j++) {
+            MCV_STEPS for (int j = 0; j < 4; j++) {
                 const vb raw = vb_load(w[p] + 32 + 64 * j);
                 MCV_UNROLL for (int r = 0; r < ROWS; r++) {
                     const int8_t *x = (const int8_t *)MCV_ROW(0, m + r) + b * 32 + 4 * j;

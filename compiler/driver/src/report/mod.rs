@@ -17,10 +17,18 @@ pub fn write(path: &Path, outcome: &Outcome) -> Result<()> {
     let html = page::render(outcome, &outcome.costs);
     let failed = |e: std::io::Error| Error::input(format!("--report {}: {e}", path.display()));
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut file = temporary().tempfile_in(folder).map_err(failed)?;
     std::io::Write::write_all(&mut file, html.as_bytes()).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(())
+}
+
+/// A temporary file that anyone may read once it has its name.
+fn temporary() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder
 }
 
 /// What `--json` prints.

@@ -21,7 +21,9 @@ details { margin: .6rem 0; }
 
 /// Renders everything.
 pub fn render(outcome: &Outcome, rows: &[Row]) -> String {
-    let mut html = String::from("<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>");
+    let mut html = String::from(
+        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>",
+    );
     let title = format!("{} for {}", outcome.program.name, outcome.soc.name);
     let _ = write!(html, "<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>");
     model(&mut html, outcome);
@@ -37,12 +39,33 @@ fn model(html: &mut String, outcome: &Outcome) {
     let c = &outcome.imported.config;
     let facts = [
         ("model", format!("MiniCPM-V {}", c.version)),
-        ("language model", format!("{} layers, hidden {}, {} heads, {} KV heads, vocabulary {}", c.llm.num_layers, c.llm.hidden_size, c.llm.num_heads, c.llm.num_kv_heads, c.llm.vocab_size)),
-        ("vision tower", format!("{} layers, hidden {}, {} heads", c.vision.num_layers, c.vision.hidden_size, c.vision.num_heads)),
-        ("resampler", format!("{} vectors a slice, at most {} slices beside the overview", c.resampler.queries, c.image.max_slice_nums)),
+        (
+            "language model",
+            format!(
+                "{} layers, hidden {}, {} heads, {} KV heads, vocabulary {}",
+                c.llm.num_layers, c.llm.hidden_size, c.llm.num_heads, c.llm.num_kv_heads, c.llm.vocab_size
+            ),
+        ),
+        (
+            "vision tower",
+            format!("{} layers, hidden {}, {} heads", c.vision.num_layers, c.vision.hidden_size, c.vision.num_heads),
+        ),
+        (
+            "resampler",
+            format!(
+                "{} vectors a slice, at most {} slices beside the overview",
+                c.resampler.queries, c.image.max_slice_nums
+            ),
+        ),
         ("target", outcome.soc.title.clone()),
         ("recipe", outcome.recipe.name.clone()),
-        ("context", format!("{} tokens, prefill {} tokens a call", outcome.imported.sizes.context, outcome.imported.sizes.prefill_chunk)),
+        (
+            "context",
+            format!(
+                "{} tokens, prefill {} tokens a call",
+                outcome.imported.sizes.context, outcome.imported.sizes.prefill_chunk
+            ),
+        ),
         ("kernels", format!("{} distinct", outcome.plan.kernels.len())),
         ("compiled in", format!("{:.1} s (measured)", outcome.seconds)),
     ];
@@ -59,7 +82,13 @@ fn sizes(html: &mut String, outcome: &Outcome) {
     let total = parts.values().fold((0, 0), |sum, p| (sum.0 + p.0, sum.1 + p.1));
     for (name, (before, after)) in parts.iter().map(|(n, p)| (n.as_str(), *p)).chain([("all weights", total)]) {
         let ratio = after as f64 / before.max(1) as f64;
-        let _ = write!(html, "<tr><td>{name}</td><td>{}</td><td>{}</td><td>{:.2}</td></tr>", mib(before), mib(after), ratio);
+        let _ = write!(
+            html,
+            "<tr><td>{name}</td><td>{}</td><td>{}</td><td>{:.2}</td></tr>",
+            mib(before),
+            mib(after),
+            ratio
+        );
     }
     let _ = write!(html, "</table><p class='note'>Artifact file: {}.</p>", mib(outcome.artifact_bytes));
 }
@@ -95,7 +124,13 @@ fn time(html: &mut String, outcome: &Outcome, rows: &[Row]) {
         let _ = write!(html, "<h3>{}: {:.2} ms predicted</h3><table>", phase.name, total * 1e3);
         for (kind, seconds) in kinds {
             let share = 100.0 * seconds / total.max(1e-12);
-            let _ = write!(html, "<tr><td>{}</td><td><span class='bar' style='width:{:.0}px'></span> {share:.1} %</td><td>{:.3} ms</td></tr>", escape(&kind), share * 3.0, seconds * 1e3);
+            let _ = write!(
+                html,
+                "<tr><td>{}</td><td><span class='bar' style='width:{:.0}px'></span> {share:.1} %</td><td>{:.3} ms</td></tr>",
+                escape(&kind),
+                share * 3.0,
+                seconds * 1e3
+            );
         }
         html.push_str("</table>");
     }
@@ -104,10 +139,22 @@ fn time(html: &mut String, outcome: &Outcome, rows: &[Row]) {
 fn errors(html: &mut String, outcome: &Outcome) {
     let mut rounded: Vec<_> = outcome.roundings.iter().filter(|r| r.error > 0.0).collect();
     rounded.sort_by(|a, b| b.error.total_cmp(&a.error));
-    let _ = write!(html, "<h2>Rounding error per tensor</h2><p class='note'>Root mean square error over root mean square value, measured on the first million values of each tensor. {} of {} tensors are rounded; worst first.</p>", rounded.len(), outcome.roundings.len());
+    let _ = write!(
+        html,
+        "<h2>Rounding error per tensor</h2><p class='note'>Root mean square error over root mean square value, measured on the first million values of each tensor. {} of {} tensors are rounded; worst first.</p>",
+        rounded.len(),
+        outcome.roundings.len()
+    );
     html.push_str("<details open><summary>tensors</summary><table><tr><th>tensor</th><th>stored as</th><th>size</th><th>error</th></tr>");
     for r in rounded {
-        let _ = write!(html, "<tr><td>{}</td><td>{}</td><td>{}</td><td>{:.3} %</td></tr>", escape(&r.name), escape(&r.ty), mib(r.after), r.error * 100.0);
+        let _ = write!(
+            html,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{:.3} %</td></tr>",
+            escape(&r.name),
+            escape(&r.ty),
+            mib(r.after),
+            r.error * 100.0
+        );
     }
     html.push_str("</table></details>");
 }

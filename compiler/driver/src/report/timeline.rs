@@ -38,7 +38,8 @@ pub fn arena(phase: &PhasePlan) -> String {
 
 /// Mapped weights, arena and states per phase as stacked bars, in the order the phases run.
 pub fn residency(outcome: &Outcome) -> String {
-    let bars: Vec<_> = outcome.plan.phases.iter().map(|p| (p.name.as_str(), peak(&outcome.program, &outcome.plan, p))).collect();
+    let bars: Vec<_> =
+        outcome.plan.phases.iter().map(|p| (p.name.as_str(), peak(&outcome.program, &outcome.plan, p))).collect();
     let tallest = bars.iter().map(|(_, p)| p.total()).max().unwrap_or(1).max(1) as f64;
     let (width, height) = (860.0, 36.0 * bars.len() as f64);
     let mut svg = format!("<svg viewBox='0 0 {width} {height}' role='img' aria-label='resident memory per phase'>");
@@ -46,7 +47,11 @@ pub fn residency(outcome: &Outcome) -> String {
         let top = row as f64 * 36.0;
         let mut left = 90.0;
         let _ = write!(svg, "<text x='0' y='{}'>{name}</text>", top + 20.0);
-        for (bytes, color, what) in [(peak.weights, PALETTE[0], "weights"), (peak.arena, PALETTE[1], "arena"), (peak.states, PALETTE[2], "states")] {
+        for (bytes, color, what) in [
+            (peak.weights, PALETTE[0], "weights"),
+            (peak.arena, PALETTE[1], "arena"),
+            (peak.states, PALETTE[2], "states"),
+        ] {
             let length = bytes as f64 / tallest * (width - 200.0);
             let _ = write!(
                 svg,

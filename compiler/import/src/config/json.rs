@@ -28,6 +28,11 @@ impl Json {
         Json { path: self.path.clone(), prefix: self.prefix.clone(), map: Map::new() }
     }
 
+    /// Whether it has no keys.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -44,6 +49,7 @@ impl Json {
     }
 
     fn wrong(&self, key: &str, found: &Value, expected: &str) -> ImportError {
+        let found: String = found.to_string().chars().take(60).collect();
         self.fault(key, format!("is {found}, expected {expected}"))
     }
 

@@ -51,16 +51,22 @@ impl LlmConfig {
         let num_heads = c.number("num_attention_heads", 1, 4096)?;
         let num_kv_heads = c.number_or("num_key_value_heads", num_heads, 1, 4096)?;
         if num_heads % num_kv_heads != 0 {
-            return Err(c.fault("num_key_value_heads", format!("{num_kv_heads} does not divide num_attention_heads {num_heads}")));
+            return Err(c.fault(
+                "num_key_value_heads",
+                format!("{num_kv_heads} does not divide num_attention_heads {num_heads}"),
+            ));
         }
         if c.get("head_dim").is_none() && hidden_size % num_heads != 0 {
-            return Err(c.fault("num_attention_heads", format!("{num_heads} does not divide hidden_size {hidden_size}")));
+            return Err(
+                c.fault("num_attention_heads", format!("{num_heads} does not divide hidden_size {hidden_size}"))
+            );
         }
         let head_dim = c.number_or("head_dim", hidden_size / num_heads, 1, 4096)?;
         if head_dim % 2 != 0 {
             return Err(c.fault("head_dim", format!("{head_dim} is odd; rotary embedding needs pairs")));
         }
         let kind = kind(c, version)?;
+        refuse_variants(c, kind)?;
         Ok(LlmConfig {
             vocab_size: c.number("vocab_size", 1, 1 << 24)?,
             hidden_size,
@@ -121,11 +127,31 @@ fn kind(c: &Json, version: Version) -> Result<&'static str> {
     };
     match c.get("mcv_llm_kind").map(|v| v.as_str().unwrap_or("?")) {
         None => Ok(own),
-        Some(named) => ["minicpm", "llama", "qwen2", "qwen3"]
-            .into_iter()
-            .find(|k| *k == named)
-            .ok_or_else(|| c.fault("mcv_llm_kind", format!("'{named}' is not known; known: minicpm, llama, qwen2, qwen3"))),
+        Some(named) => ["minicpm", "llama", "qwen2", "qwen3"].into_iter().find(|k| *k == named).ok_or_else(|| {
+            c.fault("mcv_llm_kind", format!("'{named}' is not known; known: minicpm, llama, qwen2, qwen3"))
+        }),
     }
+}
+
+/// Keys that would change what is computed: only what the graph builder makes is let through.
+fn refuse_variants(c: &Json, kind: &str) -> Result<()> {
+    match c.get("hidden_act").map(|v| v.as_str().unwrap_or("?")) {
+        None | Some("silu") => {}
+        Some(other) => return Err(c.fault("hidden_act", format!("'{other}' is not supported; supported: silu"))),
+    }
+    for key in ["attention_bias", "mlp_bias"] {
+        let qwen2 = kind == "qwen2" && key == "attention_bias";
+        if !qwen2 && c.flag(key)? == Some(true) {
+            return Err(c.fault(key, format!("true is not supported for the {kind} decoder; supported: false")));
+        }
+    }
+    if c.get("rope_parameters").is_some() {
+        return Err(c.fault(
+            "rope_parameters",
+            "is not supported; give rope_theta and rope_scaling as the published config.json does",
+        ));
+    }
+    Ok(())
 }
 
 fn longrope(c: &Json, head_dim: u32) -> Result<Option<LongRope>> {
@@ -134,14 +160,18 @@ fn longrope(c: &Json, head_dim: u32) -> Result<Option<LongRope>> {
     match named {
         "default" => return Ok(None),
         "longrope" => {}
-        other => return Err(scaling.fault("rope_type", format!("'{other}' is not supported; supported: longrope, default"))),
+        other => {
+            return Err(scaling.fault("rope_type", format!("'{other}' is not supported; supported: longrope, default")));
+        }
     }
     let list = |key: &str| -> Result<Vec<f32>> {
         let list = scaling.floats(key)?.ok_or_else(|| scaling.fault(key, "is missing"))?;
+        let list: Vec<f32> = list.into_iter().map(|f| f as f32).collect();
         let fits = list.len() == head_dim as usize / 2 && list.iter().all(|f| f.is_finite() && *f > 0.0);
         match fits {
-            true => Ok(list.into_iter().map(|f| f as f32).collect()),
-            false => Err(scaling.fault(key, format!("needs {} positive numbers (head_dim / 2), has {}", head_dim / 2, list.len()))),
+            true => Ok(list),
+            false => Err(scaling
+                .fault(key, format!("needs {} positive numbers (head_dim / 2), has {}", head_dim / 2, list.len()))),
         }
     };
     let original = scaling.number("original_max_position_embeddings", 2, 1 << 24)?;

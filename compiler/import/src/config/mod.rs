@@ -62,7 +62,10 @@ impl ModelConfig {
         let config = Json::read(&dir.join("config.json"))?;
         let version = Version::detect(&config)?;
         if !version.supported() {
-            let why = format!("version {version} is known but not supported yet; supported: {}", Version::list(Version::supported));
+            let why = format!(
+                "version {version} is known but not supported yet; supported: {}",
+                Version::list(Version::supported)
+            );
             return Err(ImportError::new(config.path(), "version", why));
         }
         let llm = LlmConfig::read(&config, version)?;

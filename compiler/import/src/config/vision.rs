@@ -23,23 +23,27 @@ pub struct VisionConfig {
 impl VisionConfig {
     /// Reads `vision_config`.
     pub fn read(c: &Json) -> Result<VisionConfig> {
-        let v = c.object("vision_config")?.ok_or_else(|| c.fault("vision_config", "is missing; the file is incomplete"))?;
+        let v =
+            c.object("vision_config")?.ok_or_else(|| c.fault("vision_config", "is missing; the file is incomplete"))?;
         let config = VisionConfig {
             hidden_size: v.number("hidden_size", 1, 1 << 16)?,
             intermediate_size: v.number("intermediate_size", 1, 1 << 20)?,
             num_layers: v.number("num_hidden_layers", 1, 1024)?,
             num_heads: v.number("num_attention_heads", 1, 1024)?,
-            image_size: v.number("image_size", 1, 1 << 16)?,
+            image_size: v.number("image_size", 1, 1 << 15)?,
             patch_size: v.number("patch_size", 1, 256)?,
             layer_norm_eps: v.float_or("layer_norm_eps", 1e-6, 1e-12, 1.0)? as f32,
             drop_last_layer: c.flag("drop_vision_last_layer")?.unwrap_or(true),
         };
-        if config.hidden_size % config.num_heads != 0 {
+        if !config.hidden_size.is_multiple_of(config.num_heads) {
             let why = format!("{} does not divide hidden_size {}", config.num_heads, config.hidden_size);
             return Err(v.fault("num_attention_heads", why));
         }
         if config.image_size < config.patch_size {
-            return Err(v.fault("image_size", format!("{} is smaller than patch_size {}", config.image_size, config.patch_size)));
+            return Err(v.fault(
+                "image_size",
+                format!("{} is smaller than patch_size {}", config.image_size, config.patch_size),
+            ));
         }
         Ok(config)
     }
@@ -59,9 +63,13 @@ pub struct ResamplerConfig {
 impl ResamplerConfig {
     /// Reads `query_num`; hybrids made by this project name their heads in `mcv_resampler_heads`.
     pub fn read(c: &Json, llm: &LlmConfig) -> Result<ResamplerConfig> {
-        let heads = c.number_or("mcv_resampler_heads", (llm.hidden_size / 128).max(1), 1, 1024)?;
-        if llm.hidden_size % heads != 0 || llm.hidden_size % 4 != 0 {
-            let why = format!("hidden_size {} must be a multiple of 4 and of the resampler's {heads} heads", llm.hidden_size);
+        let heads = match c.number_or("mcv_resampler_heads", 0, 0, 1024)? {
+            0 => (llm.hidden_size / 128).max(1),
+            heads => heads,
+        };
+        if !llm.hidden_size.is_multiple_of(heads) || !llm.hidden_size.is_multiple_of(4) {
+            let why =
+                format!("hidden_size {} must be a multiple of 4 and of the resampler's {heads} heads", llm.hidden_size);
             return Err(c.fault("hidden_size", why));
         }
         Ok(ResamplerConfig { queries: c.number("query_num", 1, 1 << 16)?, heads, eps: 1e-6 })
@@ -84,14 +92,17 @@ pub struct ImagePolicy {
 impl ImagePolicy {
     /// `config.json`'s `slice_config` wins over `preprocessor_config.json`; a difference is told.
     pub fn read(c: &Json, version: Version, dir: &Path, warnings: &mut Vec<String>) -> Result<ImagePolicy> {
-        let slices = c.object("slice_config")?;
-        let source = slices.clone().unwrap_or_else(|| c.clone());
-        // Without slice_config the 2.6 code falls back to one slice, the older ones to nine.
-        let most = if slices.is_none() && version >= Version::V2_6 { 1 } else { 9 };
+        let slices = c.object("slice_config")?.unwrap_or(c.empty());
+        let number = |key, default, least, most| {
+            let source = if slices.get(key).is_some() { &slices } else { c };
+            source.number_or(key, default, least, most)
+        };
+        // Without slice_config the code of 2.6 and later makes one slice, the older one what the top level says.
+        let single = slices.is_empty() && version >= Version::V2_6;
         let mut policy = ImagePolicy {
-            max_slice_nums: source.number_or("max_slice_nums", most, 1, 64)?,
-            scale_resolution: source.number_or("scale_resolution", 448, 14, 8192)?,
-            patch_size: source.number_or("patch_size", 14, 1, 256)?,
+            max_slice_nums: if single { 1 } else { number("max_slice_nums", 9, 1, 64)? },
+            scale_resolution: number("scale_resolution", 448, 14, 8192)?,
+            patch_size: number("patch_size", 14, 1, 256)?,
             slice_mode: c.flag("slice_mode")?.unwrap_or(version > Version::V2_0),
             use_image_id: c.flag("use_image_id")?.unwrap_or(version >= Version::V2_6),
             mean: [0.5; 3],
@@ -108,10 +119,13 @@ impl ImagePolicy {
         for (key, own) in [("max_slice_nums", self.max_slice_nums), ("scale_resolution", self.scale_resolution)] {
             let other = p.number_or(key, own, 1, 8192)?;
             if other != own {
-                warnings.push(format!("preprocessor_config.json: {key} is {other}, config.json says {own}; config.json counts"));
+                warnings.push(format!(
+                    "preprocessor_config.json: {key} is {other}, config.json says {own}; config.json counts"
+                ));
             }
         }
-        for (keys, slot) in [(["norm_mean", "image_mean"], &mut self.mean), (["norm_std", "image_std"], &mut self.std)] {
+        for (keys, slot) in [(["norm_mean", "image_mean"], &mut self.mean), (["norm_std", "image_std"], &mut self.std)]
+        {
             for key in keys {
                 let Some(list) = p.floats(key)? else { continue };
                 let values: Vec<f32> = list.iter().map(|v| *v as f32).collect();
@@ -119,6 +133,9 @@ impl ImagePolicy {
                 *slot = three;
                 break;
             }
+        }
+        if !self.mean.iter().all(|m| m.is_finite()) {
+            return Err(p.fault("norm_mean", "needs three finite numbers"));
         }
         match self.std.iter().all(|s| s.is_finite() && *s > 0.0) {
             true => Ok(()),

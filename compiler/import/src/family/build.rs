@@ -3,7 +3,8 @@
 use crate::checkpoint::Checkpoint;
 use mcv_ir::infer::{self, Env};
 use mcv_ir::{
-    Dim, Elem, Error, Graph, Node, NodeId, Op, Pointwise, Program, Result, Source, StateId, TensorType, Weight, WeightId,
+    Dim, Elem, Error, Graph, Node, NodeId, Op, Pointwise, Program, Result, Source, StateId, TensorType, Weight,
+    WeightId,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -69,7 +70,8 @@ impl<'c> Parts<'c> {
                 "{dir}: tensor {tensor} is missing; config.json implies it with shape {shape:?}: is the checkpoint complete?"
             )));
         };
-        let flat = |s: &[u64]| (s.first().copied().unwrap_or(1), s.iter().skip(1).product::<u64>());
+        let rest = |s: &[u64]| s.iter().skip(1).try_fold(1u64, |n, d| n.checked_mul(*d));
+        let flat = |s: &[u64]| (s.first().copied().unwrap_or(1), rest(s));
         let expected: Vec<u64> = shape.iter().map(|&n| u64::from(n)).collect();
         if flat(&entry.shape) != flat(&expected) {
             return Err(Error::input(format!(

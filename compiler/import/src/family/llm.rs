@@ -24,7 +24,13 @@ pub fn add_caches(program: &mut Program, config: &LlmConfig, sizes: &Sizes) -> V
 }
 
 /// `prefill` (with `image`: the state that holds picture vectors) or `decode`.
-pub fn phase(parts: &mut Parts, config: &ModelConfig, tokens: Dim, caches: &[Cache], image: Option<StateId>) -> Result<Graph> {
+pub fn phase(
+    parts: &mut Parts,
+    config: &ModelConfig,
+    tokens: Dim,
+    caches: &[Cache],
+    image: Option<StateId>,
+) -> Result<Graph> {
     let llm = &config.llm;
     let inv_freq = inverse_frequencies(parts, config)?;
     let mut g = GraphBuilder::new(parts);

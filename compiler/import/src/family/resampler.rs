@@ -6,14 +6,11 @@ use crate::config::ModelConfig;
 use mcv_ir::{Graph, NodeId, Op, Pointwise, Result, StateId};
 
 /// Continues the vision graph and stores the vectors in `image_tokens` from row `slot` on.
-pub fn resample(
-    (mut g, x): (GraphBuilder, NodeId),
-    config: &ModelConfig,
-    tokens: StateId,
-) -> Result<Graph> {
+pub fn resample((mut g, x): (GraphBuilder, NodeId), config: &ModelConfig, tokens: StateId) -> Result<Graph> {
     let (d, v) = (config.llm.hidden_size, config.vision.hidden_size);
     let c = &config.resampler;
-    let x = if g.has("resampler.kv_proj.weight") { g.linear("resampler.kv_proj", x, d, v, false)? } else { x };
+    let same_width = d == v && !g.has("resampler.kv_proj.weight");
+    let x = if same_width { x } else { g.linear("resampler.kv_proj", x, d, v, false)? };
     let values = g.layer_norm("resampler.ln_kv", x, d, c.eps)?;
     let positions = positions(&mut g, config)?;
     let keys = g.pointwise("resampler.keys", Pointwise::Add, &[values, positions])?;
@@ -59,7 +56,7 @@ fn positions(g: &mut GraphBuilder, config: &ModelConfig) -> Result<NodeId> {
 fn sincos(n: u32, width: u32) -> Vec<f32> {
     let half = width / 2;
     let omega: Vec<f32> = (0..half).map(|k| 1.0 / 10000f32.powf(k as f32 / (width as f32 / 2.0))).collect();
-    let mut table = Vec::with_capacity((n * width) as usize);
+    let mut table = Vec::with_capacity(n as usize * width as usize);
     for p in 0..n {
         table.extend(omega.iter().map(|w| (p as f32 * w).sin()));
         table.extend(omega.iter().map(|w| (p as f32 * w).cos()));

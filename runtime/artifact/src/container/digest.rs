@@ -70,11 +70,7 @@ impl Hasher {
     }
 
     pub fn finish(self) -> Summary {
-        Summary {
-            sha256: Digest(self.sha256.finalize().into()),
-            crc32: self.crc32.finalize(),
-            size: self.size,
-        }
+        Summary { sha256: Digest(self.sha256.finalize().into()), crc32: self.crc32.finalize(), size: self.size }
     }
 
     #[cfg(test)]
@@ -97,11 +93,7 @@ pub(super) fn sums_line_len(name: &str) -> u64 {
 /// The digest on `line` if the line speaks of `name`.
 pub(super) fn parse_sums_line(line: &str, name: &str) -> Option<Digest> {
     let (digest, named) = line.split_once("  ")?;
-    if named == name {
-        Digest::parse(digest)
-    } else {
-        None
-    }
+    if named == name { Digest::parse(digest) } else { None }
 }
 
 #[cfg(test)]

@@ -14,20 +14,14 @@ pub(super) fn diagnose(source: &Source) -> Result<Fault> {
     let tail = source.bytes(source.len - tail_len, tail_len as usize)?;
     if let Some(comment) = zip_comment(&tail) {
         return Ok(match comment.strip_prefix(COMMENT_PREFIX.as_bytes()) {
-            Some(version) => Fault::Version {
-                found: version.escape_ascii().to_string(),
-            },
-            None => Fault::Foreign {
-                found: "another kind of ZIP archive".into(),
-            },
+            Some(version) => Fault::Version { found: version.escape_ascii().to_string() },
+            None => Fault::Foreign { found: "another kind of ZIP archive".into() },
         });
     }
     if head.starts_with(LOCAL_SIGNATURE) {
         return Ok(Fault::Truncated);
     }
-    Ok(Fault::Foreign {
-        found: kind(&head, source.len),
-    })
+    Ok(Fault::Foreign { found: kind(&head, source.len) })
 }
 
 /// [`diagnose`], as the error to return.
@@ -48,10 +42,7 @@ fn zip_comment(tail: &[u8]) -> Option<&[u8]> {
 fn kind(head: &[u8], len: u64) -> String {
     const MAGIC: &[(&[u8], &str)] = &[
         (b"GGUF", "a GGUF checkpoint (an input of mcv-compile)"),
-        (
-            b"version https://git-lfs",
-            "a Git LFS pointer (the file itself was not downloaded)",
-        ),
+        (b"version https://git-lfs", "a Git LFS pointer (the file itself was not downloaded)"),
         (b"\x1f\x8b", "a gzip archive"),
         (b"\x28\xb5\x2f\xfd", "a zstd archive"),
         (b"\x7fELF", "a program or library"),
@@ -70,12 +61,7 @@ fn kind(head: &[u8], len: u64) -> String {
     }
     let known = MAGIC.iter().find(|(magic, _)| head.starts_with(magic));
     known.map_or_else(
-        || {
-            format!(
-                "a file that begins with `{}`",
-                head[..head.len().min(8)].escape_ascii()
-            )
-        },
+        || format!("a file that begins with `{}`", head[..head.len().min(8)].escape_ascii()),
         |(_, kind)| (*kind).into(),
     )
 }

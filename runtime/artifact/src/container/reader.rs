@@ -47,19 +47,10 @@ impl Archive {
         let central = source.bytes(central_offset, central_size as usize)?;
         let records = parse_central(&source, &central, central_offset)?;
         check_end(&source, records.len(), central_offset, central_size)?;
-        records
-            .iter()
-            .try_for_each(|record| check_local(&source, record))?;
+        records.iter().try_for_each(|record| check_local(&source, record))?;
         let entries = with_digests(&source, records)?;
-        let by_name = entries
-            .iter()
-            .enumerate()
-            .map(|(at, entry)| (entry.name.clone(), at));
-        Ok(Self {
-            by_name: by_name.collect(),
-            source,
-            entries,
-        })
+        let by_name = entries.iter().enumerate().map(|(at, entry)| (entry.name.clone(), at));
+        Ok(Self { by_name: by_name.collect(), source, entries })
     }
 
     /// The file that was opened.
@@ -83,20 +74,12 @@ impl Archive {
     /// There is no such entry, it is larger than `max_bytes`, it cannot be read, its digest differs.
     pub fn read(&self, name: &str, max_bytes: u64) -> Result<Vec<u8>> {
         let entry = self.find(name)?;
-        let too_large = Fault::TooLarge {
-            size: entry.size,
-            limit: max_bytes,
-        };
-        let len = usize::try_from(entry.size)
-            .ok()
-            .filter(|_| entry.size <= max_bytes);
+        let too_large = Fault::TooLarge { size: entry.size, limit: max_bytes };
+        let len = usize::try_from(entry.size).ok().filter(|_| entry.size <= max_bytes);
         let Some(len) = len else {
             return Err(self.error(name, too_large));
         };
-        let bytes = self
-            .source
-            .bytes(entry.offset, len)
-            .map_err(|e| e.in_entry(name))?;
+        let bytes = self.source.bytes(entry.offset, len).map_err(|e| e.in_entry(name))?;
         let mut hasher = Hasher::default();
         hasher.update(&bytes);
         self.compare(entry, hasher)?;
@@ -119,14 +102,7 @@ impl Archive {
     pub fn map_range(&self, name: &str, offset: u64, len: u64) -> Result<Mapped> {
         let entry = self.find(name)?;
         if offset.checked_add(len).is_none_or(|end| end > entry.size) {
-            return Err(self.error(
-                name,
-                Fault::OutOfRange {
-                    offset,
-                    len,
-                    size: entry.size,
-                },
-            ));
+            return Err(self.error(name, Fault::OutOfRange { offset, len, size: entry.size }));
         }
         // The entry lies within the file, so this sum cannot overflow.
         Mapped::new(&self.source, entry.offset + offset, len).map_err(|e| e.in_entry(name))
@@ -151,21 +127,14 @@ impl Archive {
         Ok(())
     }
 
-    fn hash(
-        &self,
-        entry: &Entry,
-        buffer: &mut [u8],
-        mut report: impl FnMut(u64),
-    ) -> Result<Hasher> {
+    fn hash(&self, entry: &Entry, buffer: &mut [u8], mut report: impl FnMut(u64)) -> Result<Hasher> {
         let mut hasher = Hasher::default();
         let mut done = 0;
         report(done);
         while done < entry.size {
             let len = (entry.size - done).min(buffer.len() as u64);
             let chunk = &mut buffer[..len as usize];
-            self.source
-                .fill(entry.offset + done, chunk)
-                .map_err(|e| e.in_entry(&*entry.name))?;
+            self.source.fill(entry.offset + done, chunk).map_err(|e| e.in_entry(&*entry.name))?;
             hasher.update(chunk);
             done += len;
             report(done);
@@ -177,25 +146,18 @@ impl Archive {
         let found = hasher.finish();
         let corrupt = |field, detail| self.source.corrupt(field, detail).in_entry(&*entry.name);
         if found.sha256 != entry.sha256 {
-            let detail = format!(
-                "the data gives {}, {SUMS} says {}",
-                found.sha256, entry.sha256
-            );
+            let detail = format!("the data gives {}, {SUMS} says {}", found.sha256, entry.sha256);
             return Err(corrupt("SHA-256", detail));
         }
         if found.crc32 != entry.crc32 {
-            let detail = format!(
-                "the data gives {:#x}, the header says {:#x}",
-                found.crc32, entry.crc32
-            );
+            let detail = format!("the data gives {:#x}, the header says {:#x}", found.crc32, entry.crc32);
             return Err(corrupt("CRC-32", detail));
         }
         Ok(())
     }
 
     fn find(&self, name: &str) -> Result<&Entry> {
-        self.entry(name)
-            .ok_or_else(|| self.error(name, Fault::Missing))
+        self.entry(name).ok_or_else(|| self.error(name, Fault::Missing))
     }
 
     fn error(&self, name: &str, fault: Fault) -> Error {
@@ -216,15 +178,8 @@ fn locate_central(source: &Source) -> Result<(u64, u32)> {
     }
     let size = records::read32(fixed, 12).unwrap_or(u32::MAX);
     let zip64 = records::read32(fixed, 16) == Some(u32::MAX);
-    let end_len = if zip64 {
-        records::END64_LEN
-    } else {
-        records::END_LEN
-    };
-    let offset = source
-        .len
-        .checked_sub(end_len)
-        .and_then(|end| end.checked_sub(size.into()));
+    let end_len = if zip64 { records::END64_LEN } else { records::END_LEN };
+    let offset = source.len.checked_sub(end_len).and_then(|end| end.checked_sub(size.into()));
     match offset {
         Some(offset) if u64::from(size) <= records::MAX_CENTRAL => Ok((offset, size)),
         _ => Err(source.corrupt(
@@ -234,12 +189,7 @@ fn locate_central(source: &Source) -> Result<(u64, u32)> {
     }
 }
 
-fn check_end(
-    source: &Source,
-    entries: usize,
-    central_offset: u64,
-    central_size: u32,
-) -> Result<()> {
+fn check_end(source: &Source, entries: usize, central_offset: u64, central_size: u32) -> Result<()> {
     let expected = end_records(entries as u16, central_offset, central_size);
     let found_at = central_offset + u64::from(central_size);
     let found = source.bytes(found_at, (source.len - found_at) as usize)?;
@@ -247,12 +197,7 @@ fn check_end(
     let split = |bytes: &[u8]| bytes.len() - records::END_LEN as usize;
     let (zip64, end) = found.split_at(split(&found));
     let (expected_zip64, expected_end) = expected.split_at(split(&expected));
-    if let Some((field, detail)) = difference(
-        expected_end,
-        end,
-        records::END_FIELDS,
-        "end record: comment",
-    ) {
+    if let Some((field, detail)) = difference(expected_end, end, records::END_FIELDS, "end record: comment") {
         return Err(source.corrupt(field, detail));
     }
     match zip64 == expected_zip64 {
@@ -268,18 +213,14 @@ fn parse_central(source: &Source, mut central: &[u8], central_offset: u64) -> Re
     let mut next = 0;
     while !central.is_empty() {
         let record = parse_record(source, &mut central, next, records.len())?;
-        let corrupt =
-            |field, detail: String| Err(source.corrupt(field, detail).in_entry(&*record.name));
+        let corrupt = |field, detail: String| Err(source.corrupt(field, detail).in_entry(&*record.name));
         if let Err(reason) = names.insert(&record.name) {
             return corrupt("name", reason.into());
         }
         next = match record.end() {
             Some(end) if end <= central_offset => end,
             _ => {
-                return corrupt(
-                    "size",
-                    format!("{} bytes reach past the data's end", record.size),
-                );
+                return corrupt("size", format!("{} bytes reach past the data's end", record.size));
             }
         };
         records.push(record);
@@ -331,39 +272,21 @@ fn with_digests(source: &Source, mut records: Vec<Record>) -> Result<Vec<Entry>>
     for record in records {
         let line = lines.next().unwrap_or_default();
         let Some(sha256) = parse_sums_line(line, &record.name) else {
-            let detail = format!(
-                "line {} is not the digest of `{}`",
-                entries.len() + 1,
-                record.name
-            );
+            let detail = format!("line {} is not the digest of `{}`", entries.len() + 1, record.name);
             return Err(source.corrupt("digests", detail).in_entry(SUMS));
         };
         let offset = record.data_offset().unwrap_or_default();
-        let Record {
-            name, crc32, size, ..
-        } = record;
-        entries.push(Entry {
-            name,
-            offset,
-            size,
-            sha256,
-            crc32,
-        });
+        let Record { name, crc32, size, .. } = record;
+        entries.push(Entry { name, offset, size, sha256, crc32 });
     }
     Ok(entries)
 }
 
 fn read_sums(source: &Source, sums: &Record, others: &[Record]) -> Result<String> {
-    let expected: u64 = others
-        .iter()
-        .map(|record| sums_line_len(&record.name))
-        .sum();
+    let expected: u64 = others.iter().map(|record| sums_line_len(&record.name)).sum();
     let corrupt = |field, detail: String| source.corrupt(field, detail).in_entry(SUMS);
     if sums.size != expected {
-        let detail = format!(
-            "{} bytes, but a line for each entry makes {expected}",
-            sums.size
-        );
+        let detail = format!("{} bytes, but a line for each entry makes {expected}", sums.size);
         return Err(corrupt("size", detail));
     }
     let bytes = source.bytes(sums.data_offset().unwrap_or_default(), expected as usize)?;

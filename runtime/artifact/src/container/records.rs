@@ -78,11 +78,7 @@ impl Record {
         if self.header_offset >= OVERFLOW {
             wide.push(self.header_offset);
         }
-        let extra = if wide.is_empty() {
-            0
-        } else {
-            4 + 8 * wide.len() as u16
-        };
+        let extra = if wide.is_empty() { 0 } else { 4 + 8 * wide.len() as u16 };
         out.extend(b"PK\x01\x02");
         put16(out, &[MADE_BY_UNIX]);
         self.put_shared(out, extra);
@@ -96,10 +92,7 @@ impl Record {
 
     fn put_shared(&self, out: &mut Vec<u8>, extra: u16) {
         let wide = self.size >= OVERFLOW || self.header_offset >= OVERFLOW;
-        put16(
-            out,
-            &[if wide { 45 } else { 10 }, 0, STORED, 0, JANUARY_1980],
-        );
+        put16(out, &[if wide { 45 } else { 10 }, 0, STORED, 0, JANUARY_1980]);
         put32(out, &[self.crc32, saturate(self.size), saturate(self.size)]);
         put16(out, &[self.name.len() as u16, extra]);
     }
@@ -115,12 +108,7 @@ impl Record {
             u32::MAX => read64(bytes, CENTRAL_FIXED + name_len + 4)?,
             size => u64::from(size),
         };
-        Some(Self {
-            name: String::from_utf8(name.to_vec()).ok()?,
-            crc32: read32(bytes, 16)?,
-            size,
-            header_offset,
-        })
+        Some(Self { name: String::from_utf8(name.to_vec()).ok()?, crc32: read32(bytes, 16)?, size, header_offset })
     }
 }
 
@@ -175,11 +163,7 @@ pub(super) const CENTRAL_FIELDS: &[Field] = &[
     ("central directory: signature", 0, 4),
     ("central directory: version made by", 4, 2),
     ("central directory: version needed", 6, 2),
-    (
-        "central directory: flags (encryption, data descriptor)",
-        8,
-        2,
-    ),
+    ("central directory: flags (encryption, data descriptor)", 8, 2),
     ("central directory: compression method", 10, 2),
     ("central directory: time", 12, 2),
     ("central directory: date", 14, 2),
@@ -223,15 +207,8 @@ pub(super) fn difference(
     if found.starts_with(expected) {
         return None;
     }
-    let at = expected
-        .iter()
-        .zip(found)
-        .take_while(|(want, have)| want == have)
-        .count();
-    Some((
-        rest,
-        format!("not as written: differs at byte {at} of the record"),
-    ))
+    let at = expected.iter().zip(found).take_while(|(want, have)| want == have).count();
+    Some((rest, format!("not as written: differs at byte {at} of the record")))
 }
 
 fn show(value: Option<u64>) -> String {
@@ -240,12 +217,7 @@ fn show(value: Option<u64>) -> String {
 
 fn number(bytes: &[u8], at: usize, len: usize) -> Option<u64> {
     let field = bytes.get(at..at + len)?;
-    Some(
-        field
-            .iter()
-            .rev()
-            .fold(0, |value, byte| value << 8 | u64::from(*byte)),
-    )
+    Some(field.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
 }
 
 /// The 16-bit number at `at`.
@@ -290,28 +262,12 @@ mod tests {
     use super::*;
 
     fn record(size: u64, header_offset: u64) -> Record {
-        Record {
-            name: "weights/llm".into(),
-            crc32: 7,
-            size,
-            header_offset,
-        }
+        Record { name: "weights/llm".into(), crc32: 7, size, header_offset }
     }
 
     #[test]
     fn headers_reach_the_aligned_data_wherever_they_begin() {
-        for start in [
-            0,
-            1,
-            16_300,
-            16_317,
-            16_318,
-            16_383,
-            16_384,
-            OVERFLOW - 1,
-            OVERFLOW,
-            1 << 40,
-        ] {
+        for start in [0, 1, 16_300, 16_317, 16_318, 16_383, 16_384, OVERFLOW - 1, OVERFLOW, 1 << 40] {
             for size in [0, 1, OVERFLOW - 1, OVERFLOW, 1 << 40] {
                 let record = record(size, start);
                 let data = record.data_offset().unwrap();
@@ -327,10 +283,7 @@ mod tests {
             for start in [0, OVERFLOW - 1, OVERFLOW, 1 << 50] {
                 let mut bytes = Vec::new();
                 record(size, start).put_central(&mut bytes);
-                assert_eq!(
-                    Record::from_central(&bytes, start),
-                    Some(record(size, start))
-                );
+                assert_eq!(Record::from_central(&bytes, start), Some(record(size, start)));
                 for cut in 0..bytes.len().min(57) {
                     assert_eq!(Record::from_central(&bytes[..cut], start), None);
                 }
@@ -353,16 +306,9 @@ mod tests {
     #[test]
     fn a_difference_is_named() {
         let expected = end_records(3, 40, 9);
-        assert_eq!(
-            difference(&expected, &expected, END_FIELDS, "comment"),
-            None
-        );
-        let (field, detail) =
-            difference(&expected, &end_records(4, 40, 9), END_FIELDS, "comment").unwrap();
-        assert_eq!(
-            (field, &*detail),
-            ("end record: entries on this disk", "0x4, should be 0x3")
-        );
+        assert_eq!(difference(&expected, &expected, END_FIELDS, "comment"), None);
+        let (field, detail) = difference(&expected, &end_records(4, 40, 9), END_FIELDS, "comment").unwrap();
+        assert_eq!((field, &*detail), ("end record: entries on this disk", "0x4, should be 0x3"));
         let (field, _) = difference(&expected, &expected[..30], END_FIELDS, "comment").unwrap();
         assert_eq!(field, "comment");
         let (field, _) = difference(&expected, &[], END_FIELDS, "comment").unwrap();

@@ -22,17 +22,12 @@ impl Source {
         if metadata.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
-        Ok(Self {
-            path: path.to_path_buf(),
-            file,
-            len: metadata.len(),
-        })
+        Ok(Self { path: path.to_path_buf(), file, len: metadata.len() })
     }
 
     /// Fills `buffer` with the bytes at `offset`.
     pub fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        read_exact_at(&self.file, buffer, offset)
-            .map_err(|source| Error::io(&self.path, "read", source))
+        read_exact_at(&self.file, buffer, offset).map_err(|source| Error::io(&self.path, "read", source))
     }
 
     /// The `len` bytes at `offset`. The caller has bounded `len`.

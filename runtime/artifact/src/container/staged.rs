@@ -21,11 +21,7 @@ impl Staged {
     pub fn create(target: &Path) -> Result<Self> {
         let (temporary, file) = create_beside(target)?;
         let file = Some(BufWriter::with_capacity(BUFFER, file));
-        Ok(Self {
-            target: target.to_path_buf(),
-            temporary,
-            file,
-        })
+        Ok(Self { target: target.to_path_buf(), temporary, file })
     }
 
     /// The name that the file will have.
@@ -56,11 +52,7 @@ impl Staged {
         self.close();
         if let Err(source) = fs::rename(&self.temporary, &self.target) {
             self.remove();
-            return Err(Error::io(
-                &self.target,
-                "rename the finished file to this name",
-                source,
-            ));
+            return Err(Error::io(&self.target, "rename the finished file to this name", source));
         }
         sync_directory(&self.target);
         Ok(())
@@ -72,12 +64,7 @@ impl Staged {
         work: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
     ) -> Result<()> {
         let Some(file) = &mut self.file else {
-            return Err(Error::new(
-                &self.target,
-                Fault::Misuse {
-                    rule: "the file is closed",
-                },
-            ));
+            return Err(Error::new(&self.target, Fault::Misuse { rule: "the file is closed" }));
         };
         work(file).map_err(|source| Error::io(&self.target, action, source))
     }
@@ -113,11 +100,7 @@ fn create_beside(target: &Path) -> Result<(PathBuf, File)> {
     loop {
         let hidden = format!(".{name}.partial-{}-{attempt}", std::process::id());
         let temporary = target.with_file_name(hidden);
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-        {
+        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
             Ok(file) => return Ok((temporary, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS => {
                 attempt += 1;
@@ -132,10 +115,6 @@ fn sync_directory(target: &Path) {
     let Some(directory) = target.parent().filter(|_| cfg!(unix)) else {
         return;
     };
-    let directory = if directory.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        directory
-    };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
     let _ = File::open(directory).and_then(|directory| directory.sync_all());
 }

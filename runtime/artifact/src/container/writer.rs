@@ -154,51 +154,26 @@ impl Writer {
         if self.open.is_some() {
             return Err(self.misuse("`begin` or `finish` before `end`"));
         }
-        self.names
-            .insert(name)
-            .map_err(|reason| self.bad_name(name, reason))?;
+        self.names.insert(name).map_err(|reason| self.bad_name(name, reason))?;
         let header_offset = self.position;
         // Its length is final though CRC-32 and size are not: `end_entry` writes it again.
-        let header = self.local_header(&Record {
-            name: name.into(),
-            crc32: 0,
-            size: 0,
-            header_offset,
-        })?;
+        let header = self.local_header(&Record { name: name.into(), crc32: 0, size: 0, header_offset })?;
         self.file.write(&header)?;
         self.position += header.len() as u64;
-        self.open = Some(OpenEntry {
-            name: name.into(),
-            header_offset,
-            hasher: Hasher::default(),
-        });
+        self.open = Some(OpenEntry { name: name.into(), header_offset, hasher: Hasher::default() });
         Ok(())
     }
 
     fn end_entry(&mut self) -> Result<EntryInfo> {
-        let Some(OpenEntry {
-            name,
-            header_offset,
-            hasher,
-        }) = self.open.take()
-        else {
+        let Some(OpenEntry { name, header_offset, hasher }) = self.open.take() else {
             return Err(self.misuse("`end` without `begin`"));
         };
         let summary = hasher.finish();
-        let record = Record {
-            name: name.clone(),
-            crc32: summary.crc32,
-            size: summary.size,
-            header_offset,
-        };
+        let record = Record { name: name.clone(), crc32: summary.crc32, size: summary.size, header_offset };
         let header = self.local_header(&record)?;
         self.file.patch(header_offset, &header, self.position)?;
         self.records.push(record);
-        Ok(EntryInfo {
-            name,
-            size: summary.size,
-            sha256: summary.sha256,
-        })
+        Ok(EntryInfo { name, size: summary.size, sha256: summary.sha256 })
     }
 
     fn write_directory(&mut self) -> Result<()> {
@@ -208,11 +183,7 @@ impl Writer {
         }
         self.file.write(&central)?;
         // `begin` bounds the number of entries and `names` their names, so neither cast cuts.
-        let end = end_records(
-            self.records.len() as u16,
-            self.position,
-            central.len() as u32,
-        );
+        let end = end_records(self.records.len() as u16, self.position, central.len() as u32);
         self.file.write(&end)
     }
 

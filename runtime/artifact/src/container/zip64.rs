@@ -50,11 +50,7 @@ fn every_end_record_byte_counts() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.mcv");
     write(&path, LARGE).unwrap();
-    let file = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .unwrap();
+    let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
     let len = file.metadata().unwrap().len();
     let mut tail = [0; 400];
     file.read_exact_at(&mut tail, len - 400).unwrap();
@@ -78,29 +74,16 @@ fn other_programs_see_the_same_sizes() {
     for (program, arguments, wanted) in [
         ("python3", &["-c", script][..], wanted.as_str()),
         ("unzip", &["-p", "model.mcv", "late"], "behind it"),
-        (
-            "unzip",
-            &["-l", "model.mcv", "large"],
-            &format!("{LARGE}  1980-01-01 00:00   large"),
-        ),
+        ("unzip", &["-l", "model.mcv", "large"], &format!("{LARGE}  1980-01-01 00:00   large")),
     ] {
-        let run = Command::new(program)
-            .args(arguments)
-            .current_dir(directory.path())
-            .output();
+        let run = Command::new(program).args(arguments).current_dir(directory.path()).output();
         let Ok(output) = run else { continue };
         let text = String::from_utf8_lossy(&output.stdout);
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            text.contains(wanted) && errors.is_empty(),
-            "{program}: {text}{errors}"
-        );
+        assert!(text.contains(wanted) && errors.is_empty(), "{program}: {text}{errors}");
     }
     let mut zip = zip::ZipArchive::new(std::fs::File::open(&path).unwrap()).unwrap();
     let late = zip.by_name("late").unwrap();
     let archive = Archive::open(&path).unwrap();
-    assert_eq!(
-        late.data_start(),
-        archive.entry("late").map(|entry| entry.offset)
-    );
+    assert_eq!(late.data_start(), archive.entry("late").map(|entry| entry.offset));
 }

@@ -26,7 +26,7 @@ pub(super) fn plan_all(pictures: &[Rgb], policy: &Policy, most: u32) -> Result<P
         if largest > most {
             return Err(Error::Input(format!(
                 "a picture of {width} x {height} pixels has a slice of {largest} patches, this artifact takes {most}; \
-                 crop it to a squarer shape or scale it down, or compile the model for more patches per slice"
+                 crop it to a squarer shape, or compile the model with a larger --max-ratio"
             )));
         }
         let sizes = layout.patch_grids();

@@ -1,5 +1,5 @@
-/* Finishes and stores columns n.. of row m. */
-MCV_INLINE void @symbol@_put(const mcv_call *c, @lanes@, int64_t m, int64_t n) {
+/* Finishes and stores columns n.. of row m: called once per sum over all of K, by every tile. */
+MCV_OUTLINE void @symbol@_put(const mcv_call *c, @lanes@, int64_t m, int64_t n) {
     @sizes@
     const int count = mcv_count(@width@, n);
     @epilogue@

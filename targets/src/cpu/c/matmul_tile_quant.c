@@ -14,7 +14,7 @@ MCV_INLINE void @symbol@_tile(const mcv_call *c, const int64_t *panel, const int
         MCV_UNROLL for (int p = 0; p < PANELS; p++) {
             MCV_UNROLL for (int r = 0; r < ROWS; r++) dot[r][p] = vi_zero();
             @prefetch@
-            MCV_UNROLL for (int j = 0; j < @steps@; j++) {
+            MCV_STEPS for (int j = 0; j < @steps@; j++) {
                 const vb raw = vb_load(w[p] + 32 + 64 * j);
                 MCV_UNROLL for (int r = 0; r < ROWS; r++) {
                     const int8_t *x = (const int8_t *)MCV_ROW(0, m + r) + b * @group@ + 4 * j;

@@ -1,6 +1,7 @@
 /* 16 lanes as two halves of AVX2. */
 #include <immintrin.h>
 #define MCV_UNROLL MCV_PRAGMA(GCC unroll 16)
+#define MCV_STEPS MCV_PRAGMA(GCC unroll 4)
 typedef struct { __m256 a, b; } vf;
 typedef struct { __m256i a, b; } vi;
 typedef struct { __m256i a, b; } vb;

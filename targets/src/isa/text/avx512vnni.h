@@ -1,6 +1,7 @@
 /* 16 lanes as one AVX-512 register; `vpdpbusd` is the dot product. */
 #include <immintrin.h>
 #define MCV_UNROLL MCV_PRAGMA(GCC unroll 16)
+#define MCV_STEPS MCV_PRAGMA(GCC unroll 4)
 typedef __m512 vf;
 typedef __m512i vi;
 typedef __m512i vb;

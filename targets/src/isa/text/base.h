@@ -8,12 +8,14 @@ typedef struct { const mcv_arg *arg; const int64_t *dim; const float *scalar; } 
 #if defined(__GNUC__)
 #define MCV_API __attribute__((visibility("default")))
 #define MCV_INLINE static inline __attribute__((always_inline))
+#define MCV_OUTLINE static __attribute__((noinline))
 #define MCV_ALIGNED __attribute__((aligned(64)))
 #define MCV_PREFETCH(p) __builtin_prefetch((p), 0, 3)
 #define MCV_PRAGMA(text) _Pragma(#text)
 #else
 #define MCV_API
 #define MCV_INLINE static inline
+#define MCV_OUTLINE static
 #define MCV_ALIGNED
 #define MCV_PREFETCH(p) ((void)(p))
 #define MCV_PRAGMA(text)

@@ -1,0 +1,130 @@
+//! The small trained model against the float32 reference: activations, logits, tokens, answers.
+
+use mcv_runtime::image;
+use mcv_runtime::session::{Options, Session};
+use mcv_tests::goldens::Golden;
+use mcv_tests::{fixture, measure};
+use std::path::Path;
+
+const GOLDENS: [(&str, u32); 5] = [
+    ("A000-total-2x1", 0),
+    ("A001-lines-noslice", 1),
+    ("A004-colour-2x2", 4),
+    ("A006-read-noslice", 6),
+    ("A025-read_wide-1x2", 25),
+];
+
+fn open(recipe: &str, level: Option<&str>) -> Session {
+    let options = Options { level: level.map(str::to_string), ..Options::default() };
+    Session::open(fixture::artifact(recipe), &options).expect("the artifact opens")
+}
+
+fn picture(id: u32) -> image::Rgb {
+    let path = fixture::picture(id);
+    image::decode(&path.display().to_string(), &std::fs::read(path).expect("a picture")).expect("a PNG")
+}
+
+fn golden(name: &str) -> Golden {
+    Golden::read(&fixture::root().join("tests/fixtures/goldens").join(name))
+}
+
+fn spread(values: &[f32]) -> f32 {
+    let top = values.iter().fold(f32::MIN, |a, b| a.max(*b));
+    top - values.iter().fold(f32::MAX, |a, b| a.min(*b))
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
+}
+
+/// Logits at every position of the prompt and of the reference's own continuation.
+fn logits(session: &mut Session, id: u32, golden: &Golden) -> Vec<Vec<f32>> {
+    session.encode_slices(&picture(id)).expect("the picture is encoded");
+    let ids = [golden.ints("ids"), golden.ints("greedy")].concat();
+    let mut rows = golden.image_rows();
+    rows.resize(ids.len(), -1);
+    session.forward_logits(&ids, &rows).expect("the prompt fits")
+}
+
+#[test]
+fn float_weights_give_the_reference_logits_and_tokens() {
+    let mut session = open("float", None);
+    for (name, id) in GOLDENS {
+        let golden = golden(name);
+        let ours = logits(&mut session, id, &golden);
+        let (shape, expected) = &golden.tensors["logits"];
+        let prompt: Vec<f32> = ours[..shape[0]].concat();
+        let difference = largest_difference(&prompt, expected) / spread(expected);
+        assert!(difference < 2e-3, "{name}: logits differ by {difference} of their range");
+        for (step, token) in golden.ints("greedy").iter().enumerate() {
+            let best = measure::argmax(&ours[shape[0] - 1 + step]);
+            assert_eq!(best as u32, *token, "{name}: token {step}");
+        }
+    }
+}
+
+#[test]
+fn the_resampler_leaves_the_reference_vectors() {
+    let mut session = open("float", None);
+    let mut quantized = open("q4", None);
+    for (name, id) in GOLDENS {
+        let golden = golden(name);
+        let (_, expected) = &golden.tensors["resampler.out"];
+        let (ours, width) = session.encode_slices(&picture(id)).expect("the picture is encoded");
+        let difference = largest_difference(&ours, expected) / spread(expected);
+        assert!(difference < 1e-4, "{name}: vectors differ by {difference} of their range");
+        let (rounded, _) = quantized.encode_slices(&picture(id)).expect("the picture is encoded");
+        for (row, (a, b)) in rounded.chunks(width).zip(expected.chunks(width)).enumerate() {
+            assert!(cosine(a, b) > 0.995, "{name}: row {row}: cosine {}", cosine(a, b));
+        }
+    }
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| p * q).sum::<f32>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn answers_lose_at_most_two_points_at_four_bits() {
+    let tiny = fixture::root().join("models/tiny");
+    let reference = tiny.join("accuracy.json");
+    let run = |recipe: &str, reference: &Path| {
+        measure::accuracy(&mut open(recipe, None), &tiny.join("pictures"), Some(reference), usize::MAX)
+            .expect("a picture set")
+    };
+    let float = run("float", &reference);
+    assert_eq!((float.asked, float.right), (200, 184), "the reference's own figure");
+    assert_eq!(float.like_reference, 200, "every answer is the reference's");
+    let quantized = run("q4", &reference);
+    assert!(quantized.right + 4 >= float.right, "4 bits: {} of 200, float {}", quantized.right, float.right);
+}
+
+#[test]
+fn every_level_and_the_stock_kernels_answer_alike() {
+    let tiny = fixture::root().join("models/tiny/pictures");
+    let best = measure::accuracy(&mut open("q4", None), &tiny, None, 12).expect("a picture set");
+    let mut tried = 0;
+    for level in ["portable", "avx2", "avx512vnni", "amx"] {
+        let options = Options { level: Some(level.into()), ..Options::default() };
+        // A level this CPU lacks is refused by name; any other refusal is a fault.
+        let mut session = match Session::open(fixture::artifact("q4"), &options) {
+            Ok(session) => session,
+            Err(e) => {
+                assert!(e.to_string().contains("no kernels in this artifact fit"), "{e}");
+                continue;
+            }
+        };
+        let answers = measure::accuracy(&mut session, &tiny, None, 12).expect("a picture set");
+        assert_eq!(answers.outputs, best.outputs, "{level}");
+        tried += 1;
+    }
+    assert!(tried >= 1, "the portable level runs everywhere");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("stock.mcv");
+    let options = mcv_compile::args::CompileArgs { stock_kernels: true, ..fixture::options("q4", &path) };
+    mcv_compile::compile::compile(&options).expect("stock kernels cover the model");
+    let mut session = Session::open(&path, &Options::default()).expect("the artifact opens");
+    assert_eq!(measure::accuracy(&mut session, &tiny, None, 12).expect("a picture set").outputs, best.outputs);
+}
