@@ -31,30 +31,9 @@ impl Table {
         let key = format!("{unit} {kernel}");
         let next = self.kernels.len();
         *self.by_text.entry(key).or_insert_with(|| {
-            let symbol = format!("k{next}_{}", stem(&kernel.op));
+            let symbol = format!("k{next}_{}", kernel.op.name());
             self.kernels.push(PlannedKernel { kernel, symbol, unit });
             next
         })
-    }
-}
-
-fn stem(op: &Op) -> &'static str {
-    match op {
-        Op::Store { .. } => "store",
-        Op::Gather => "gather",
-        Op::MergeRows => "merge_rows",
-        Op::MatMul => "matmul",
-        Op::LayerNorm { .. } => "layer_norm",
-        Op::RmsNorm { .. } => "rms_norm",
-        Op::RopeTable { .. } => "rope_table",
-        Op::Rope { .. } => "rope",
-        Op::Scores { .. } => "scores",
-        Op::Softmax { .. } => "softmax",
-        Op::Mix { .. } => "mix",
-        Op::Attention { .. } => "attention",
-        Op::Pointwise(_) => "pointwise",
-        Op::Concat => "concat",
-        Op::LastRow => "last_row",
-        Op::Input(_) | Op::Weight(_) | Op::State(_) | Op::Output(_) | Op::Columns { .. } => "none",
     }
 }
