@@ -35,6 +35,8 @@ pub fn options(recipe: &str, output: &Path) -> CompileArgs {
         ram_budget: None,
         levels: None,
         stock_kernels: false,
+        tune: None,
+        tuning: None,
         dump_ir: None,
         stop_after: None,
         explain: false,

@@ -79,6 +79,12 @@ pub struct CompileArgs {
     /// Use the kernels shipped with this program instead of compiling C.
     #[arg(long)]
     pub stock_kernels: bool,
+    /// Measure the schedules of all kernels on this machine and write the records to this file; the build uses them.
+    #[arg(long, value_name = "FILE")]
+    pub tune: Option<PathBuf>,
+    /// Use the schedules recorded in this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "tune")]
+    pub tuning: Option<PathBuf>,
     /// Print the program after the importer or after a pass (imported, fold, quantize, ...).
     #[arg(long, value_name = "PASS", num_args = 0..=1, default_missing_value = "layout", require_equals = true)]
     pub dump_ir: Option<String>,

@@ -5,7 +5,7 @@ use crate::emit::{self, Choice};
 use crate::manifest::{self, Parts, library_entry, segment_entry};
 use crate::pack::{self, Origin, Rounding, output};
 use crate::progress::Progress;
-use crate::{embedded, explain, recipe, report, soc};
+use crate::{embedded, explain, recipe, report, soc, tuning};
 use mcv_artifact::Message;
 use mcv_artifact::{Writer, manifest as m};
 use mcv_import::{Imported, Request};
@@ -62,7 +62,9 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let plan = plan::build(&program, &search_limits())?;
     plan::check_budget(&program, &plan, budget(args, &soc)?)?;
 
-    let choice = Choice { levels: args.levels.as_deref().unwrap_or(&[]), stock: args.stock_kernels, quiet: args.quiet };
+    let records = tuning::records(&plan, &cpu, args)?;
+    let levels = args.levels.as_deref().unwrap_or(&[]);
+    let choice = Choice { levels, stock: args.stock_kernels, records, quiet: args.quiet };
     let libraries = emit::libraries(&plan, &cpu, &choice)?;
     let parts = Parts {
         imported: &imported,

@@ -6,6 +6,7 @@ use mcv_ir::plan::{Plan, PlannedKernel};
 use mcv_ir::target::{Level, Mode, Target};
 use mcv_ir::{Error, Result};
 use mcv_targets::toolchain::Toolchain;
+use mcv_tune::Records;
 use rayon::prelude::*;
 
 /// One level's kernels, ready to pack.
@@ -26,6 +27,8 @@ pub struct Choice<'a> {
     pub levels: &'a [String],
     /// Never compile.
     pub stock: bool,
+    /// Measured schedules.
+    pub records: Records,
     /// No progress bar.
     pub quiet: bool,
 }
@@ -37,7 +40,7 @@ pub fn libraries(plan: &Plan, target: &(dyn Target + Sync), choice: &Choice) -> 
         return stock::libraries(plan, target, &levels);
     }
     match Toolchain::find() {
-        Ok(toolchain) => compile(plan, target, &levels, &toolchain, choice.quiet),
+        Ok(toolchain) => compile(plan, target, &levels, &toolchain, choice),
         Err(missing) => {
             eprintln!("mcv-compile: {missing}; packing the kernels shipped with this program");
             stock::libraries(plan, target, &levels)
@@ -61,12 +64,12 @@ fn compile(
     target: &(dyn Target + Sync),
     levels: &[&'static Level],
     toolchain: &Toolchain,
-    quiet: bool,
+    choice: &Choice,
 ) -> Result<Vec<Library>> {
-    let progress = Progress::count("kernels", levels.len() as u64, quiet);
+    let progress = Progress::count("kernels", levels.len() as u64, choice.quiet);
     let dir = tempfile::tempdir().map_err(|e| Error::input(format!("no temporary directory for kernels: {e}")))?;
     let build = |level: &&'static Level| -> Result<Library> {
-        let source = source_text(&plan.kernels, target, level)?;
+        let source = source_text(&plan.kernels, target, level, &choice.records)?;
         let out = dir.path().join(format!("{}.so", level.name));
         toolchain.compile(&source, level, &out)?;
         let object = std::fs::read(&out).map_err(|e| Error::input(format!("{}: {e}", out.display())))?;
@@ -78,11 +81,20 @@ fn compile(
 }
 
 /// Prelude and every kernel of a unit, in plan order.
-pub fn source_text(kernels: &[PlannedKernel], target: &(dyn Target + Sync), level: &Level) -> Result<String> {
+pub fn source_text(
+    kernels: &[PlannedKernel],
+    target: &(dyn Target + Sync),
+    level: &Level,
+    records: &Records,
+) -> Result<String> {
     let mut text = target.prelude(level);
     for planned in kernels.iter().filter(|k| k.unit == target.unit()) {
         let schedules = target.schedules(&planned.kernel, level);
-        let schedule = schedules.first().ok_or_else(|| Error::bug(format!("no schedule for {}", planned.kernel)))?;
+        let recorded = records.schedule(&planned.kernel, level.name).filter(|s| schedules.contains(s));
+        let schedule = recorded
+            .as_ref()
+            .or(schedules.first())
+            .ok_or_else(|| Error::bug(format!("no schedule for {}", planned.kernel)))?;
         text.push_str(&format!("\n/* {} */\n", planned.kernel));
         text.push_str(&target.emit(&planned.kernel, &planned.symbol, level, schedule, Mode::Specialized)?.body);
     }

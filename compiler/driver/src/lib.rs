@@ -15,3 +15,4 @@ pub mod recipe;
 pub mod report;
 pub mod soc;
 mod stock;
+pub mod tuning;
