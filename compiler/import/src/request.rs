@@ -62,7 +62,7 @@ pub fn import(dir: &Path, request: &Request) -> Result<Imported> {
 
 fn sizes(config: &ModelConfig, request: &Request) -> Result<Sizes> {
     let allowed = config.context;
-    let context = request.context.unwrap_or(allowed.min(DEFAULT_CONTEXT));
+    let context = request.context.unwrap_or(allowed.min(DEFAULT_CONTEXT).min(config.llm.rope_switch()));
     if context == 0 || context > allowed {
         return Err(Error::input(format!(
             "--context {context}: this model allows 1 to {allowed} tokens (max_position_embeddings)"

@@ -1,6 +1,6 @@
 //! What the runtime needs to know about text: tokenizer, prompt schema, stop tokens.
 
-use crate::config::{ModelConfig, Version};
+use crate::config::{Json, ModelConfig, Version};
 use crate::error::{ImportError, Result};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -48,9 +48,14 @@ impl TextFacts {
                 "write it with AutoTokenizer.from_pretrained(MODEL, trust_remote_code=True).save_pretrained(DIR)";
             ImportError::new(&path, "file", format!("{e}; {remedy}"))
         })?;
-        let tokens = special_tokens(&path, &tokenizer_json)?;
-        let chat = ChatTemplate::of(config);
-        for token in chat.required() {
+        let json: Value = serde_json::from_slice(&tokenizer_json)
+            .map_err(|e| ImportError::new(&path, "file", format!("bad JSON: {e}; download it again")))?;
+        let tokens = special_tokens(&path, &json)?;
+        let mut chat = ChatTemplate::of(config);
+        if chat.bos.is_none() {
+            chat.bos = begin(dir, &path, &json, &tokens)?;
+        }
+        for token in chat.required(config.version) {
             if !tokens.contains_key(token.as_str()) {
                 let why = format!(
                     "{token} is no token here; it belongs to the prompts of version {}: wrong tokenizer?",
@@ -80,10 +85,49 @@ impl TextFacts {
     }
 }
 
-fn special_tokens(path: &Path, text: &[u8]) -> Result<HashMap<String, u32>> {
+/// The token that the tokenizer puts before every text by itself: its post-processor's, else `add_bos_token`'s.
+/// Prompts are encoded piece by piece without it, so the schema has to name it.
+fn begin(dir: &Path, path: &Path, json: &Value, tokens: &HashMap<String, u32>) -> Result<Option<String>> {
+    let settings_path = dir.join("tokenizer_config.json");
+    let (blamed, field, token) = match leading(&json["post_processor"]) {
+        Some(token) => (path, "post_processor", Some(token.to_string())),
+        None if settings_path.exists() => {
+            (settings_path.as_path(), "bos_token", configured(&Json::read(&settings_path)?)?)
+        }
+        None => return Ok(None),
+    };
+    match token {
+        Some(token) if !tokens.contains_key(&token) => {
+            let why = format!("{token} begins every text but is not among added_tokens: wrong tokenizer?");
+            Err(ImportError::new(blamed, field, why))
+        }
+        token => Ok(token),
+    }
+}
+
+/// First special token of a `TemplateProcessing`, alone or within a `Sequence`.
+fn leading(processor: &Value) -> Option<&str> {
+    match processor["type"].as_str()? {
+        "Sequence" => processor["processors"].as_array()?.iter().find_map(leading),
+        "TemplateProcessing" => processor["single"][0]["SpecialToken"]["id"].as_str(),
+        _ => None,
+    }
+}
+
+/// `bos_token`, text or an object with `content`, where `add_bos_token` is true.
+fn configured(settings: &Json) -> Result<Option<String>> {
+    if settings.flag("add_bos_token")? != Some(true) {
+        return Ok(None);
+    }
+    let token = settings.get("bos_token").and_then(|t| t.as_str().or(t["content"].as_str()));
+    match token {
+        Some(token) => Ok(Some(token.to_string())),
+        None => Err(settings.fault("bos_token", "is missing or no text, but add_bos_token is true")),
+    }
+}
+
+fn special_tokens(path: &Path, json: &Value) -> Result<HashMap<String, u32>> {
     let fail = |field: &str, why: String| ImportError::new(path, field, why);
-    let json: Value =
-        serde_json::from_slice(text).map_err(|e| fail("file", format!("bad JSON: {e}; download it again")))?;
     let list = json["added_tokens"].as_array().ok_or_else(|| fail("added_tokens", "is missing or no list".into()))?;
     let pair = |t: &Value| Some((t["content"].as_str()?.to_string(), u32::try_from(t["id"].as_u64()?).ok()?));
     let tokens: Option<HashMap<String, u32>> = list.iter().map(pair).collect();
@@ -142,10 +186,17 @@ impl ChatTemplate {
         }
     }
 
-    /// Tokens without which pictures can't be put into a prompt.
-    fn required(&self) -> Vec<String> {
+    /// Tokens that must not fall apart into text: those around pictures, their placeholder, those around turns.
+    fn required(&self, version: Version) -> Vec<String> {
+        let turns: &[&str] = match version {
+            Version::V1_0 | Version::V2_0 => &["<s>", "</s>"],
+            Version::V2_5 => &["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
+            _ => &["<|im_start|>", "<|im_end|>"],
+        };
         let mut tokens =
             vec![self.overview.0.clone(), self.overview.1.clone(), self.slice.0.clone(), self.slice.1.clone()];
+        tokens.push(self.placeholder.clone());
+        tokens.extend(turns.iter().map(|t| t.to_string()));
         tokens.extend(self.image_id.iter().flat_map(|(before, after)| [before.clone(), after.clone()]));
         tokens
     }

@@ -296,6 +296,34 @@ fn config_files() {
             }),
             &["rope_scaling.short_factor", "positive numbers"],
         ),
+        (
+            "rope attention_factor",
+            S(|s| {
+                let rope = json!({
+                    "type": "longrope", "short_factor": vec![1.0; 8], "long_factor": vec![1.0; 8],
+                    "original_max_position_embeddings": 4096, "attention_factor": 2.0,
+                });
+                set(s, "rope_scaling", rope);
+            }),
+            &[FILE, "rope_scaling.attention_factor", "not supported"],
+        ),
+        (
+            "already quantized",
+            S(|s| set(s, "quantization_config", json!({ "quant_method": "bitsandbytes" }))),
+            &[FILE, "quantization_config", "already quantized", "give the original checkpoint"],
+        ),
+        ("sliding window", S(|s| set(s, "use_sliding_window", json!(true))), &[FILE, "use_sliding_window", "false"]),
+        (
+            "partial rotary",
+            S(|s| set(s, "partial_rotary_factor", json!(0.25))),
+            &[FILE, "partial_rotary_factor", "0.25", "supported: 1"],
+        ),
+        ("no eps", S(|s| set(s, "rms_norm_eps", Value::Null)), &[FILE, "rms_norm_eps", "missing", "incomplete"]),
+        (
+            "vision activation",
+            S(|s| s.config["vision_config"]["hidden_act"] = json!("quick_gelu")),
+            &[FILE, "vision_config.hidden_act", "quick_gelu", "gelu_pytorch_tanh"],
+        ),
         ("activation", S(|s| set(s, "hidden_act", json!("gelu"))), &[FILE, "hidden_act", "gelu", "silu"]),
         (
             "rope_parameters",
@@ -357,7 +385,22 @@ fn text_and_pictures() {
                 s.tokenizer["added_tokens"][1]["content"] = json!("<a>");
                 s.tokenizer["added_tokens"][3]["content"] = json!("<b>");
             }),
-            &[FILE, "added_tokens", "<|im_end|>", "ends an answer"],
+            &[FILE, "added_tokens", "<|im_end|>", "wrong tokenizer?"],
+        ),
+        (
+            "no <|im_start|>",
+            S(|s| s.tokenizer["added_tokens"][2]["content"] = json!("<a>")),
+            &[FILE, "added_tokens", "<|im_start|>", "2.6", "wrong tokenizer?"],
+        ),
+        (
+            "no placeholder",
+            S(|s| s.tokenizer["added_tokens"][0]["content"] = json!("<a>")),
+            &[FILE, "added_tokens", "<unk>", "wrong tokenizer?"],
+        ),
+        (
+            "bos of the post-processor",
+            S(|s| s.tokenizer["post_processor"] = support::begins_with("<s>")),
+            &[FILE, "post_processor", "<s>", "added_tokens"],
         ),
         ("eos", S(|s| set(s, "eos_token_id", json!("</s>"))), &["config.json", "eos_token_id", "a token id"]),
         (

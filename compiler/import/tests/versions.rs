@@ -217,6 +217,43 @@ fn prompts_of_2_6_and_later() {
 }
 
 #[test]
+fn what_begins_a_prompt() {
+    let bos = |sketch: &Sketch, settings: Value| {
+        let dir = sketch.write();
+        put(dir.path(), "tokenizer_config.json", settings.to_string().as_bytes());
+        import(dir.path()).expect("valid").chat.bos
+    };
+    let mut sketch = Sketch::new(v4_0(1.0, 1.0, 2048));
+    assert_eq!(import(sketch.write().path()).expect("valid").chat.bos, None);
+    assert_eq!(bos(&sketch, json!({ "add_bos_token": false, "bos_token": "<unk>" })), None);
+    for named in [json!("<unk>"), json!({ "content": "<unk>", "special": true })] {
+        assert_eq!(bos(&sketch, json!({ "add_bos_token": true, "bos_token": named })).as_deref(), Some("<unk>"));
+    }
+    sketch.tokenizer["post_processor"] = support::begins_with("<unk>");
+    assert_eq!(bos(&sketch, json!({})).as_deref(), Some("<unk>"));
+    sketch.tokenizer["post_processor"] = json!({ "type": "ByteLevel" });
+    assert_eq!(bos(&sketch, json!({})), None);
+    let mut sketch = Sketch::new(json!({}));
+    sketch.tokenizer["post_processor"] = support::begins_with("<unk>");
+    assert_eq!(bos(&sketch, json!({})).as_deref(), Some("<|begin_of_text|>"));
+}
+
+#[test]
+fn a_preprocessor_that_disagrees_is_told() {
+    let mut sketch = Sketch::v2_6();
+    sketch.preprocessor = json!({
+        "max_slice_nums": 9, "scale_resolution": 448, "patch_size": 16, "slice_mode": false, "use_image_id": false,
+    });
+    let config = ModelConfig::read(sketch.write().path()).expect("config.json counts");
+    assert_eq!((config.image.max_slice_nums, config.image.patch_size), (4, 14));
+    assert!(config.image.slice_mode && config.image.use_image_id);
+    for key in ["max_slice_nums", "scale_resolution", "patch_size", "slice_mode", "use_image_id"] {
+        let told = config.warnings.iter().filter(|w| w.contains(&format!(": {key} is "))).count();
+        assert_eq!(told, 1, "{key}: {:?}", config.warnings);
+    }
+}
+
+#[test]
 fn what_ends_an_answer() {
     let mut sketch = Sketch::v2_6();
     assert_eq!(import(sketch.write().path()).expect("valid").stop, [21, 23]);

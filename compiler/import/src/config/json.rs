@@ -82,7 +82,12 @@ impl Json {
 
     /// A number within bounds, or a default.
     pub fn float_or(&self, key: &str, default: f64, least: f64, most: f64) -> Result<f64> {
-        let Some(value) = self.get(key) else { return Ok(default) };
+        if self.get(key).is_none() { Ok(default) } else { self.float(key, least, most) }
+    }
+
+    /// A number within bounds.
+    pub fn float(&self, key: &str, least: f64, most: f64) -> Result<f64> {
+        let value = self.required(key)?;
         let found = value.as_f64().filter(|n| (least..=most).contains(n));
         found.ok_or_else(|| self.wrong(key, value, &format!("a number from {least} to {most}")))
     }
@@ -93,6 +98,16 @@ impl Json {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(other) => Err(self.wrong(key, other, "true or false")),
+        }
+    }
+
+    /// Refuses a text other than `only`; absent is fine.
+    pub fn nothing_but(&self, key: &str, only: &str) -> Result<()> {
+        match self.get(key).map(|v| v.as_str().unwrap_or("?")) {
+            Some(other) if other != only => {
+                Err(self.fault(key, format!("'{other}' is not supported; supported: {only}")))
+            }
+            _ => Ok(()),
         }
     }
 

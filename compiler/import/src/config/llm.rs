@@ -75,7 +75,7 @@ impl LlmConfig {
             num_heads,
             num_kv_heads,
             head_dim,
-            rms_norm_eps: c.float_or("rms_norm_eps", 1e-6, 1e-12, 1.0)? as f32,
+            rms_norm_eps: c.float("rms_norm_eps", 1e-12, 1.0)? as f32,
             rope_theta: c.float_or("rope_theta", 1e4, 1.0, 1e12)?,
             longrope: longrope(c, head_dim)?,
             tie_word_embeddings: c.flag("tie_word_embeddings")?.unwrap_or(false),
@@ -100,13 +100,21 @@ impl LlmConfig {
         }
     }
 
+    /// Tokens up to which the rotary frequencies stay the same: endless without longrope or with equal lists.
+    pub fn rope_switch(&self) -> u32 {
+        match &self.longrope {
+            Some(l) if l.short != l.long => l.original,
+            _ => u32::MAX,
+        }
+    }
+
     /// longrope's divisors for a cache of `context` tokens.
     ///
     /// # Errors
     /// The lists differ and the cache reaches beyond `original`: which list counts would depend on the prompt.
     pub fn rope_factors(&self, context: u32) -> mcv_ir::Result<Option<Vec<f32>>> {
         let Some(l) = &self.longrope else { return Ok(None) };
-        if context > l.original && l.short != l.long {
+        if context > self.rope_switch() {
             return Err(Error::input(format!(
                 "--context {context}: this model switches its rotary frequencies at {} tokens; compile with --context {} or less",
                 l.original, l.original
@@ -135,9 +143,16 @@ fn kind(c: &Json, version: Version) -> Result<&'static str> {
 
 /// Keys that would change what is computed: only what the graph builder makes is let through.
 fn refuse_variants(c: &Json, kind: &str) -> Result<()> {
-    match c.get("hidden_act").map(|v| v.as_str().unwrap_or("?")) {
-        None | Some("silu") => {}
-        Some(other) => return Err(c.fault("hidden_act", format!("'{other}' is not supported; supported: silu"))),
+    if c.get("quantization_config").is_some() {
+        return Err(c.fault("quantization_config", "the weights are already quantized; give the original checkpoint"));
+    }
+    c.nothing_but("hidden_act", "silu")?;
+    if c.flag("use_sliding_window")? == Some(true) {
+        return Err(c.fault("use_sliding_window", "true is not supported; supported: false"));
+    }
+    let rotary = c.float_or("partial_rotary_factor", 1.0, 0.0, 1.0)?;
+    if rotary != 1.0 {
+        return Err(c.fault("partial_rotary_factor", format!("{rotary} is not supported; supported: 1")));
     }
     for key in ["attention_bias", "mlp_bias"] {
         let qwen2 = kind == "qwen2" && key == "attention_bias";
@@ -162,6 +177,11 @@ fn longrope(c: &Json, head_dim: u32) -> Result<Option<LongRope>> {
         "longrope" => {}
         other => {
             return Err(scaling.fault("rope_type", format!("'{other}' is not supported; supported: longrope, default")));
+        }
+    }
+    for key in ["attention_factor", "short_mscale", "long_mscale"] {
+        if scaling.get(key).is_some() {
+            return Err(scaling.fault(key, "is not supported; the published models have none, they give factor"));
         }
     }
     let list = |key: &str| -> Result<Vec<f32>> {

@@ -25,6 +25,8 @@ impl VisionConfig {
     pub fn read(c: &Json) -> Result<VisionConfig> {
         let v =
             c.object("vision_config")?.ok_or_else(|| c.fault("vision_config", "is missing; the file is incomplete"))?;
+        // What SigLIP's and Idefics2's config classes default to.
+        v.nothing_but("hidden_act", "gelu_pytorch_tanh")?;
         let config = VisionConfig {
             hidden_size: v.number("hidden_size", 1, 1 << 16)?,
             intermediate_size: v.number("intermediate_size", 1, 1 << 20)?,
@@ -110,20 +112,35 @@ impl ImagePolicy {
         };
         let path = dir.join("preprocessor_config.json");
         if path.exists() {
-            policy.normalization(&Json::read(&path)?, warnings)?;
+            let preprocessor = Json::read(&path)?;
+            policy.compare(&preprocessor, warnings)?;
+            policy.normalization(&preprocessor)?;
         }
         Ok(policy)
     }
 
-    fn normalization(&mut self, p: &Json, warnings: &mut Vec<String>) -> Result<()> {
-        for (key, own) in [("max_slice_nums", self.max_slice_nums), ("scale_resolution", self.scale_resolution)] {
-            let other = p.number_or(key, own, 1, 8192)?;
+    /// Tells where the preprocessor says something else.
+    fn compare(&self, p: &Json, warnings: &mut Vec<String>) -> Result<()> {
+        let mut tell = |key: &str, other: String, own: String| {
             if other != own {
-                warnings.push(format!(
-                    "preprocessor_config.json: {key} is {other}, config.json says {own}; config.json counts"
-                ));
+                let why = format!("{key} is {other}, config.json says {own}; config.json counts");
+                warnings.push(format!("preprocessor_config.json: {why}"));
             }
+        };
+        for (key, own) in [
+            ("max_slice_nums", self.max_slice_nums),
+            ("scale_resolution", self.scale_resolution),
+            ("patch_size", self.patch_size),
+        ] {
+            tell(key, p.number_or(key, own, 1, 8192)?.to_string(), own.to_string());
         }
+        for (key, own) in [("slice_mode", self.slice_mode), ("use_image_id", self.use_image_id)] {
+            tell(key, p.flag(key)?.unwrap_or(own).to_string(), own.to_string());
+        }
+        Ok(())
+    }
+
+    fn normalization(&mut self, p: &Json) -> Result<()> {
         for (keys, slot) in [(["norm_mean", "image_mean"], &mut self.mean), (["norm_std", "image_std"], &mut self.std)]
         {
             for key in keys {

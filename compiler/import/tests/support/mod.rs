@@ -111,9 +111,21 @@ fn tokenizer() -> Value {
         "<|eot_id|>",
         "<|end_of_text|>",
     ];
-    let added: Vec<Value> =
-        names.iter().zip(20..).map(|(name, id)| json!({ "id": id, "content": name, "special": true })).collect();
+    let llama3 = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>"];
+    let token = |(name, id): (&&str, u32)| json!({ "id": id, "content": name, "special": true });
+    let added: Vec<Value> = names.iter().zip(20..).chain(llama3.iter().zip(17..)).map(token).collect();
     json!({ "version": "1.0", "added_tokens": added, "model": { "type": "BPE", "vocab": {}, "merges": [] } })
+}
+
+/// A post-processor that puts a token before every text.
+pub fn begins_with(token: &str) -> Value {
+    json!({ "type": "Sequence", "processors": [
+        { "type": "ByteLevel", "trim_offsets": false },
+        {
+            "type": "TemplateProcessing",
+            "single": [{ "SpecialToken": { "id": token, "type_id": 0 } }, { "Sequence": { "id": "A", "type_id": 0 } }],
+        },
+    ] })
 }
 
 /// Every tensor that a config implies.
