@@ -1,5 +1,6 @@
 //! Measures of accuracy: exact matches on a picture set, divergence of next-token distributions.
 
+use crate::goldens::Golden;
 use mcv_runtime::Session;
 use mcv_runtime::image;
 use mcv_runtime::text::Sampling;
@@ -64,6 +65,47 @@ pub fn ask(session: &mut Session, picture: &Path, prompt: &str) -> Result<String
         answer.push_str(&piece);
     }
     Ok(answer)
+}
+
+/// How far an artifact is from a golden of the float reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distance {
+    /// Largest difference of logits over the prompt, as a share of the range of the reference's logits.
+    pub logits: f32,
+    /// Greedy tokens that are the reference's, and how many it has.
+    pub tokens: (usize, usize),
+    /// Largest difference of the resampler's vectors as a share of their range; none without a picture.
+    pub vectors: Option<f32>,
+}
+
+/// Compares activations, logits and greedy tokens with a golden; the reference's own tokens are fed.
+pub fn distance(session: &mut Session, golden: &Golden, picture: Option<&Path>) -> Result<Distance, String> {
+    let fail = |e: mcv_runtime::Error| e.to_string();
+    let mut vectors = None;
+    if let Some(path) = picture {
+        let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let rgb = image::decode(&path.display().to_string(), &bytes).map_err(|e| e.to_string())?;
+        let (ours, _) = session.encode_slices(&rgb).map_err(fail)?;
+        vectors = Some(share(&ours, &golden.tensors["resampler.out"].1));
+    }
+    let greedy = golden.ints("greedy");
+    let ids = [golden.ints("ids"), greedy.clone()].concat();
+    let mut rows = golden.image_rows();
+    rows.resize(ids.len(), -1);
+    let logits = session.forward_logits(&ids, &rows).map_err(fail)?;
+    let (shape, expected) = &golden.tensors["logits"];
+    let same = greedy.iter().zip(&logits[shape[0] - 1..]).filter(|(t, l)| argmax(l) == **t as usize).count();
+    Ok(Distance { logits: share(&logits[..shape[0]].concat(), expected), tokens: (same, greedy.len()), vectors })
+}
+
+/// Largest difference as a share of the range of `expected`; infinite when the lengths differ.
+fn share(ours: &[f32], expected: &[f32]) -> f32 {
+    if ours.len() != expected.len() {
+        return f32::INFINITY;
+    }
+    let top = expected.iter().fold(f32::MIN, |a, b| a.max(*b));
+    let bottom = expected.iter().fold(f32::MAX, |a, b| a.min(*b));
+    ours.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / (top - bottom)
 }
 
 /// Mean Kullback-Leibler divergence (nats) of next-token distributions, and the share of positions with the same

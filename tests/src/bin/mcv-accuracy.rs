@@ -1,8 +1,10 @@
 //! `mcv-accuracy model.mcv [--set DIR] [--reference accuracy.json]`: exact-match accuracy on a picture set.
 //! `mcv-accuracy model.mcv --against float.mcv --texts FILE`: KL divergence of next-token distributions.
+//! `mcv-accuracy model.mcv --golden PREFIX [--image PNG]`: distance from a golden of the float reference.
 
 use clap::Parser;
 use mcv_runtime::session::{Options, Session};
+use mcv_tests::goldens::Golden;
 use mcv_tests::{fixture, measure};
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,12 @@ struct Args {
     /// JSON list of objects with `ids`: token ids of a prompt, e.g. text goldens.
     #[arg(long)]
     texts: Option<PathBuf>,
+    /// Compare with PREFIX.safetensors and PREFIX.json, as the reference's golden.py writes them.
+    #[arg(long, value_name = "PREFIX", conflicts_with = "against")]
+    golden: Option<PathBuf>,
+    /// The golden's picture.
+    #[arg(long, requires = "golden")]
+    image: Option<PathBuf>,
     /// Threads.
     #[arg(long)]
     threads: Option<usize>,
@@ -47,6 +55,13 @@ fn main() -> std::process::ExitCode {
 
 fn run(args: &Args) -> Result<serde_json::Value, String> {
     let mut session = open(&args.model, args)?;
+    if let Some(prefix) = &args.golden {
+        let found = measure::distance(&mut session, &Golden::read(prefix), args.image.as_deref())?;
+        return Ok(serde_json::json!({
+            "logits_difference_of_range": found.logits, "vectors_difference_of_range": found.vectors,
+            "same_greedy_tokens": found.tokens.0, "greedy_tokens": found.tokens.1,
+        }));
+    }
     match (&args.against, &args.texts) {
         (Some(other), Some(texts)) => compare(&mut session, &mut open(other, args)?, texts),
         _ => pictures(&mut session, args),
