@@ -55,16 +55,21 @@ pub fn pipeline() -> Vec<Box<dyn Pass>> {
     ]
 }
 
-/// Runs all passes; the verifier checks the program after each, then `after_each` may look at it.
+/// Runs one pass; the verifier checks the program afterwards.
+pub fn run_pass(pass: &dyn Pass, program: &mut Program, ctx: &Context) -> Result<()> {
+    pass.run(program, ctx)?;
+    program.stage = program.stage.max(pass.reaches());
+    verify::verify(program).map_err(|e| Error::bug(format!("after pass {}: {e}", pass.name())))
+}
+
+/// Runs all passes; after each, `after_each` may look at the program.
 pub fn run_passes(
     program: &mut Program,
     ctx: &Context,
     after_each: &mut dyn FnMut(&str, &Program) -> Result<()>,
 ) -> Result<()> {
     for pass in pipeline() {
-        pass.run(program, ctx)?;
-        program.stage = program.stage.max(pass.reaches());
-        verify::verify(program).map_err(|e| Error::bug(format!("after pass {}: {e}", pass.name())))?;
+        run_pass(&*pass, program, ctx)?;
         after_each(pass.name(), program)?;
     }
     Ok(())

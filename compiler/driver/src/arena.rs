@@ -1,5 +1,6 @@
 //! `plan-arena`: the memory planner on a CSV file.
 
+use crate::stdout::show;
 use mcv_ir::{Error, Result};
 use mcv_passes::plan::arena::{Limits, place, verify};
 use mcv_passes::plan::csv;
@@ -18,7 +19,7 @@ pub fn run(file: &Path, capacity: Option<u64>, seconds: f64) -> Result<()> {
     let started = std::time::Instant::now();
     let placed = place(&buffers, &limits).map_err(|e| Error::input(format!("{name}: {e}")))?;
     verify(&buffers, &placed.offsets, capacity).map_err(|e| Error::bug(format!("{name}: {e}")))?;
-    print!("{}", csv::render(&ids, &placed.offsets));
+    show(&csv::render(&ids, &placed.offsets));
     eprintln!(
         "{} buffers, height {}, lower bound {}, {} ({} steps, {:.3} s)",
         buffers.len(),

@@ -5,6 +5,7 @@ use crate::emit::{self, Choice};
 use crate::manifest::{self, Parts, library_entry, segment_entry};
 use crate::pack::{self, Origin, Rounding, output};
 use crate::progress::Progress;
+use crate::stdout::show;
 use crate::{embedded, explain, recipe, report, soc, tuning};
 use mcv_artifact::Message;
 use mcv_artifact::{Writer, manifest as m};
@@ -13,7 +14,7 @@ use mcv_ir::plan::Plan;
 use mcv_ir::soc::Soc;
 use mcv_ir::target::Target;
 use mcv_ir::{Error, Program, Result, text};
-use mcv_passes::pass::{Context, run_passes};
+use mcv_passes::pass::{Context, pipeline, run_pass};
 use mcv_passes::place::{self, Row};
 use mcv_passes::plan::{self, arena};
 use mcv_passes::recipe::Recipe;
@@ -57,7 +58,7 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let context = Context { recipe: &recipe, targets: &targets };
     let Some(program) = optimize(imported.program.clone(), &context, args)? else { return Ok(None) };
     if args.explain {
-        explain::print(&program, &context, &soc);
+        show(&explain::table(&program, &context, &soc));
     }
     let plan = plan::build(&program, &search_limits())?;
     plan::check_budget(&program, &plan, budget(args, &soc)?)?;
@@ -97,34 +98,33 @@ fn request(args: &CompileArgs, recipe: &Recipe) -> Request {
     }
 }
 
-/// Runs the passes, dumping and stopping where asked.
+/// Runs the passes; `None` when a dump or `--stop-after` ended it.
 fn optimize(mut program: Program, context: &Context, args: &CompileArgs) -> Result<Option<Program>> {
-    const STOP: &str = "stopped";
-    let mut seen = vec!["imported".to_string()];
-    let check = |name: &str, program: &Program| -> Result<()> {
-        if args.dump_ir.as_deref() == Some(name) {
-            print!("{}", text::print(program));
-            return Err(Error::bug(STOP));
-        }
-        if args.stop_after.as_deref() == Some(name) {
-            return Err(Error::bug(STOP));
-        }
-        Ok(())
-    };
-    let done = check("imported", &program).and_then(|()| {
-        run_passes(&mut program, context, &mut |name, program| {
-            seen.push(name.to_string());
-            check(name, program)
-        })
-    });
-    match done {
-        Err(Error::Bug(why)) if why == STOP => return Ok(None),
-        other => other?,
+    let passes = pipeline();
+    let mut names = vec!["imported"];
+    names.extend(passes.iter().map(|p| p.name()));
+    if let Some(unknown) = args.dump_ir.iter().chain(&args.stop_after).find(|n| !names.contains(&n.as_str())) {
+        return Err(Error::input(format!("no pass is called '{unknown}'; there are {}", names.join(", "))));
     }
-    match args.dump_ir.as_ref().or(args.stop_after.as_ref()) {
-        None => Ok(Some(program)),
-        Some(unknown) => Err(Error::input(format!("no pass is called '{unknown}'; there are {}", seen.join(", ")))),
+    if ends_after("imported", &program, args) {
+        return Ok(None);
     }
+    for pass in passes {
+        run_pass(&*pass, &mut program, context)?;
+        if ends_after(pass.name(), &program, args) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(program))
+}
+
+/// Dumps the program where asked; whether the user wants no more.
+fn ends_after(pass: &str, program: &Program, args: &CompileArgs) -> bool {
+    let dumps = args.dump_ir.as_deref() == Some(pass);
+    if dumps {
+        show(&text::print(program));
+    }
+    dumps || args.stop_after.as_deref() == Some(pass)
 }
 
 fn search_limits() -> arena::Limits {

@@ -1,11 +1,13 @@
 //! `inspect`: prints an artifact for people or scripts.
 
 use crate::pack::output;
+use crate::stdout::show;
 use mcv_artifact::Archive;
 use mcv_artifact::Message;
 use mcv_artifact::manifest::{FORMAT, MANIFEST_ENTRY, Manifest};
 use mcv_ir::{Error, Result};
 use serde_json::json;
+use std::fmt::Write;
 use std::path::Path;
 
 /// Largest manifest that is read.
@@ -28,8 +30,8 @@ pub fn run(file: &Path, verify: bool, as_json: bool) -> Result<()> {
         archive.verify(|_, _, _| {}).map_err(output)?;
     }
     match as_json {
-        true => println!("{:#}", summary(&archive, &manifest, verify)),
-        false => print_for_people(&archive, &manifest, verify),
+        true => show(&format!("{:#}\n", summary(&archive, &manifest, verify))),
+        false => show(&for_people(&archive, &manifest, verify)),
     }
     Ok(())
 }
@@ -55,8 +57,10 @@ fn summary(archive: &Archive, m: &Manifest, verified: bool) -> serde_json::Value
     })
 }
 
-fn print_for_people(archive: &Archive, m: &Manifest, verified: bool) {
-    println!(
+fn for_people(archive: &Archive, m: &Manifest, verified: bool) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
         "{}: {} for {}, recipe {}, written by {}",
         archive.path().display(),
         m.model,
@@ -65,13 +69,14 @@ fn print_for_people(archive: &Archive, m: &Manifest, verified: bool) {
         m.producer
     );
     let digest = if verified { "checked" } else { "not checked, use --verify" };
-    println!("\nentries (SHA-256 {digest})");
+    let _ = writeln!(text, "\nentries (SHA-256 {digest})");
     for e in archive.entries() {
-        println!("{:>14} bytes at {:>12}  {}  {}", e.size, e.offset, &e.sha256.to_string()[..16], e.name);
+        let _ = writeln!(text, "{:>14} bytes at {:>12}  {}  {}", e.size, e.offset, &e.sha256.to_string()[..16], e.name);
     }
-    println!("\nkernel libraries, best first");
+    let _ = writeln!(text, "\nkernel libraries, best first");
     for l in &m.libraries {
-        println!(
+        let _ = writeln!(
+            text,
             "  {}/{} needs [{}]{}",
             l.family,
             l.level,
@@ -79,10 +84,12 @@ fn print_for_people(archive: &Archive, m: &Manifest, verified: bool) {
             if l.source.is_empty() { ", stock" } else { "" }
         );
     }
-    println!("\nphases");
+    let _ = writeln!(text, "\nphases");
     for p in &m.phases {
-        let segments: Vec<&str> = p.segments.iter().map(|s| m.segments[*s as usize].name.as_str()).collect();
-        println!(
+        let named = |s: &u32| m.segments.get(*s as usize).map_or("?", |s| s.name.as_str());
+        let segments: Vec<&str> = p.segments.iter().map(named).collect();
+        let _ = writeln!(
+            text,
             "  {:8} {:4} steps, arena {}, maps {}, promised peak {}",
             p.name,
             p.steps.len(),
@@ -91,13 +98,15 @@ fn print_for_people(archive: &Archive, m: &Manifest, verified: bool) {
             mib(p.peak)
         );
     }
-    println!("\n{} kernels, {} weights, {} states", m.kernels.len(), m.weights.len(), m.states.len());
+    let _ = writeln!(text, "\n{} kernels, {} weights, {} states", m.kernels.len(), m.weights.len(), m.states.len());
     if let Some(l) = &m.limits {
-        println!(
+        let _ = writeln!(
+            text,
             "context {} tokens, prefill {} tokens a call, {} patches a slice, vocabulary {}",
             l.context, l.prefill_chunk, l.patches, l.vocab
         );
     }
+    text
 }
 
 fn mib(bytes: u64) -> String {

@@ -14,5 +14,6 @@ pub mod progress;
 pub mod recipe;
 pub mod report;
 pub mod soc;
+pub mod stdout;
 mod stock;
 pub mod tuning;

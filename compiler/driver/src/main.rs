@@ -3,6 +3,7 @@
 use clap::Parser;
 use mcv_compile::args::{Cli, CompileArgs, Job};
 use mcv_compile::compile::{Outcome, compile};
+use mcv_compile::stdout::show;
 use mcv_compile::{arena, inspect};
 use mcv_ir::Result;
 
@@ -28,7 +29,7 @@ fn run(cli: Cli) -> Result<()> {
 fn compile_and_tell(args: &CompileArgs) -> Result<()> {
     let Some(outcome) = compile(args)? else { return Ok(()) };
     match args.json {
-        true => println!("{:#}", mcv_compile::report::summary(&outcome, args)),
+        true => show(&format!("{:#}\n", mcv_compile::report::summary(&outcome, args))),
         false if args.quiet => {}
         false => tell(&outcome, args),
     }
@@ -38,13 +39,15 @@ fn compile_and_tell(args: &CompileArgs) -> Result<()> {
 fn tell(outcome: &Outcome, args: &CompileArgs) {
     let mib = |b: u64| b as f64 / (1 << 20) as f64;
     let before: u64 = outcome.roundings.iter().map(|r| r.before).sum();
-    let output = args.output.display();
-    println!("{output}: {} for {}, recipe {}", outcome.program.name, args.target, outcome.recipe.name);
-    println!(
-        "weights {:.1} MiB -> artifact {:.1} MiB in {:.1} s",
+    let (output, after) = (args.output.display(), outcome.artifact_bytes);
+    show(&format!(
+        "{output}: {} for {}, recipe {}\nweights {:.1} MiB -> artifact {:.1} MiB in {:.1} s\n\
+         next: mcv-run {output} --image photo.png --prompt \"What is in the picture?\"\n",
+        outcome.program.name,
+        args.target,
+        outcome.recipe.name,
         mib(before),
-        mib(outcome.artifact_bytes),
+        mib(after),
         outcome.seconds
-    );
-    println!("next: mcv-run {output} --image photo.png --prompt \"What is in the picture?\"");
+    ));
 }
