@@ -13,7 +13,7 @@ pub fn programs() -> PathBuf {
 /// A program of this workspace.
 pub fn program(name: &str) -> Command {
     let path = programs().join(name);
-    assert!(path.exists(), "{} is not built; run the tests with cargo test --workspace", path.display());
+    assert!(path.exists(), "{} is not built; run cargo build --workspace first, as ./test.sh does", path.display());
     Command::new(path)
 }
 
