@@ -1,9 +1,9 @@
-//! Constants are computed once, at packing: a node whose inputs are all weights becomes a weight. Ops that do nothing
-//! and nodes nobody reads disappear.
+//! Constants are computed once, at packing: a node whose inputs are all weights becomes a weight. Ops that do nothing,
+//! views of views and nodes nobody reads disappear.
 
 use crate::pass::{Context, Pass};
 use mcv_ir::{Graph, Node, NodeId, Op, Phase, Pointwise, Program, Result, Source, Stage, Weight, WeightId, text};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The pass.
 pub struct Fold;
@@ -22,6 +22,7 @@ impl Pass for Fold {
         for index in 0..program.phases.len() {
             let mut phase =
                 std::mem::replace(&mut program.phases[index], Phase { name: String::new(), graph: Graph::new() });
+            changed += join_views(&mut phase.graph);
             changed += drop_idle(&mut phase.graph);
             changed += fold_constants(&mut phase, program, &mut known);
             changed += phase.graph.sweep();
@@ -29,6 +30,21 @@ impl Pass for Fold {
         }
         Ok(changed)
     }
+}
+
+/// Columns of columns become columns of the value itself.
+fn join_views(graph: &mut Graph) -> usize {
+    let mut joined = 0;
+    for id in graph.order() {
+        let (&Op::Columns { start, len }, [view]) = (&graph.node(id).op, &graph.inputs(id)[..]) else { continue };
+        let (&Op::Columns { start: skipped, .. }, [source]) = (&graph.node(*view).op, &graph.inputs(*view)[..]) else {
+            continue;
+        };
+        graph.node_mut(id).op = Op::Columns { start: skipped + start, len };
+        graph.set_inputs(id, &[*source]);
+        joined += 1;
+    }
+    joined
 }
 
 /// Readers of an op that does nothing read its input instead.
@@ -53,12 +69,17 @@ fn drop_idle(graph: &mut Graph) -> usize {
     dropped
 }
 
-/// Whether a node has a value that is the same in every call.
-fn is_constant(graph: &Graph, id: NodeId) -> bool {
-    let inputs = graph.inputs(id);
-    let computed = !graph.node(id).op.is_source() && !matches!(graph.node(id).op, Op::Store { .. } | Op::Output(_));
-    matches!(graph.node(id).op, Op::Weight(_))
-        || (computed && !inputs.is_empty() && inputs.iter().all(|i| is_constant(graph, *i)))
+/// Nodes whose value is the same in every call.
+fn constants(graph: &Graph) -> HashSet<NodeId> {
+    let mut constant = HashSet::new();
+    for id in graph.order() {
+        let (op, inputs) = (&graph.node(id).op, graph.inputs(id));
+        let computed = !op.is_source() && !matches!(op, Op::Store { .. } | Op::Output(_)) && !inputs.is_empty();
+        if matches!(op, Op::Weight(_)) || (computed && inputs.iter().all(|i| constant.contains(i))) {
+            constant.insert(id);
+        }
+    }
+    constant
 }
 
 /// Folded weights by the text of their graph: phases share them.
@@ -67,10 +88,11 @@ type Known = HashMap<String, WeightId>;
 /// The largest constant subgraphs become weights.
 fn fold_constants(phase: &mut Phase, program: &mut Program, known: &mut Known) -> usize {
     let graph = &mut phase.graph;
+    let constant = constants(graph);
     let mut folded = 0;
     for id in graph.order() {
-        let computed = !matches!(graph.node(id).op, Op::Weight(_)) && is_constant(graph, id);
-        let ends = graph.users(id).iter().any(|u| !is_constant(graph, *u));
+        let computed = !matches!(graph.node(id).op, Op::Weight(_)) && constant.contains(&id);
+        let ends = graph.users(id).iter().any(|u| !constant.contains(u));
         if !computed || !ends {
             continue;
         }

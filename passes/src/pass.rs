@@ -9,8 +9,9 @@ use crate::layout::LayOut;
 use crate::place::Place;
 use crate::quantize::Quantize;
 use crate::recipe::Recipe;
+use mcv_ir::infer::{Env, infer};
 use mcv_ir::target::Target;
-use mcv_ir::{Error, Graph, Kernel, Node, NodeId, Program, Result, Stage, verify};
+use mcv_ir::{Error, Graph, Kernel, Node, NodeId, Op, Program, Result, Stage, TensorType, verify};
 
 /// What passes may look at beside the program.
 pub struct Context<'a> {
@@ -24,8 +25,19 @@ impl Context<'_> {
     /// Whether some target runs a node of this form.
     pub fn runs(&self, node: &Node, inputs: &[NodeId], graph: &Graph) -> bool {
         let args = inputs.iter().map(|i| graph.node(*i).ty.clone()).collect();
-        let kernel = Kernel::new(node.op.clone(), node.epilogue.clone(), args, node.ty.clone());
-        self.targets.iter().any(|t| t.supports(&kernel).is_ok())
+        self.supports(&Kernel::new(node.op.clone(), node.epilogue.clone(), args, node.ty.clone()))
+    }
+
+    /// Type of an op's result, if its inputs allow the op and some target runs it: a fused op may ask more of its
+    /// inputs than the ops it replaces.
+    pub fn result(&self, program: &Program, op: &Op, inputs: &[&TensorType]) -> Option<TensorType> {
+        let ty = infer(op, &[], inputs, &Env::of(program)).ok()?;
+        let args = inputs.iter().map(|ty| (*ty).clone()).collect();
+        self.supports(&Kernel::new(op.clone(), vec![], args, ty.clone())).then_some(ty)
+    }
+
+    fn supports(&self, kernel: &Kernel) -> bool {
+        self.targets.iter().any(|t| t.supports(kernel).is_ok())
     }
 }
 

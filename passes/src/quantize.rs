@@ -23,13 +23,14 @@ impl Pass for Quantize {
         for (&id, &elem) in &formats {
             program.weights[id.0 as usize].ty.elem = elem;
         }
+        let mut changed = formats.len();
         for index in 0..program.phases.len() {
             let mut graph = std::mem::take(&mut program.phases[index].graph);
             retype(&mut graph, program);
-            quantize_activations(&mut graph, program)?;
+            changed += quantize_activations(&mut graph, program)?;
             program.phases[index].graph = graph;
         }
-        Ok(formats.len())
+        Ok(changed)
     }
 }
 
@@ -97,8 +98,8 @@ fn retype(graph: &mut Graph, program: &Program) {
     }
 }
 
-/// One `Quantize` node per activation that feeds matmuls with integer weights.
-fn quantize_activations(graph: &mut Graph, program: &Program) -> Result<()> {
+/// One `Quantize` node per activation that feeds matmuls with integer weights; returns how many.
+fn quantize_activations(graph: &mut Graph, program: &Program) -> Result<usize> {
     let mut quantized: HashMap<(NodeId, u16), NodeId> = HashMap::new();
     for id in graph.order() {
         if graph.node(id).op != Op::MatMul {
@@ -121,5 +122,5 @@ fn quantize_activations(graph: &mut Graph, program: &Program) -> Result<()> {
         changed[0] = x;
         graph.set_inputs(id, &changed);
     }
-    Ok(())
+    Ok(quantized.len())
 }

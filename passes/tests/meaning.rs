@@ -2,21 +2,27 @@
 
 mod support;
 
+use mcv_ir::target::Target;
+use mcv_ir::text::parse;
 use mcv_ir::{HostTensor, Op, Program};
 use mcv_passes::pass::{Context, pipeline, run_passes};
 use std::collections::BTreeMap;
 use support::mini::{Mini, PATCH, PATCHES, formats};
 use support::parts::noise;
-use support::target::FakeTarget;
+use support::target::{FakeTarget, PlainTarget};
 
 /// What a conversation leaves: outputs by call, then the states.
 type Transcript = Vec<(String, Vec<f32>)>;
 
 /// The program after each prefix of the pipeline, by the name of its last pass.
 fn stages(mini: &Mini) -> Vec<(String, Program)> {
+    stages_for(&FakeTarget, mini)
+}
+
+fn stages_for(target: &dyn Target, mini: &Mini) -> Vec<(String, Program)> {
     let mut all = vec![];
     let mut program = mini.program.clone();
-    let context = Context { recipe: &formats(), targets: &[&FakeTarget] };
+    let context = Context { recipe: &formats(), targets: &[target] };
     run_passes(&mut program, &context, &mut |name, program| {
         all.push((name.to_string(), program.clone()));
         Ok(())
@@ -77,10 +83,25 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 
 #[test]
 fn every_prefix_of_the_pipeline_keeps_the_meaning() {
+    keeps_the_meaning(&FakeTarget);
+}
+
+#[test]
+fn a_target_without_fused_forms_gets_the_plain_ones() {
+    keeps_the_meaning(&PlainTarget);
+    let program = stages_for(&PlainTarget, &Mini::new()).pop().unwrap().1;
+    for phase in ["vision", "prefill", "decode"] {
+        let fused = |kind: &String| kind.contains('{') || kind.starts_with("attention") || kind == "store/2";
+        let found: Vec<String> = work(&program, phase).into_iter().filter(fused).collect();
+        assert!(found.is_empty(), "{phase}: {found:?}");
+    }
+}
+
+fn keeps_the_meaning(target: &dyn Target) {
     let mini = Mini::new();
     let imported = converse(&mini, &mini.program);
     let mut expected = imported.clone();
-    for (pass, program) in stages(&mini) {
+    for (pass, program) in stages_for(target, &mini) {
         let found = converse(&mini, &program);
         if pass == "quantize" {
             for ((what, a), (_, b)) in found.iter().zip(&imported) {
@@ -180,4 +201,20 @@ fn passes_say_whether_they_changed_anything() {
         assert!(pass.run(&mut program, &context).unwrap() > 0, "{} finds work in the mini model", pass.name());
         program.stage = program.stage.max(pass.reaches());
     }
+}
+
+/// A constant doubled 64 times: 2^64 paths lead to it.
+#[test]
+fn constants_are_found_however_often_they_are_read() {
+    let mut text =
+        String::from("program \"doubled\" stage imported\nweight %0 \"w\" f32[2,2] = stored \"w\" 0..2\nphase p {\n");
+    text += "  x = input \"x\" : f32[2,2]\n  c0 = weight %0 : f32[2,2]\n";
+    for n in 1..=64 {
+        text += &format!("  c{n} = add(c{0}, c{0}) : f32[2,2]\n", n - 1);
+    }
+    text += "  y = add(x, c64) : f32[2,2]\n  o = output \"y\"(y) : f32[2,2]\n}\n";
+    let mut program = parse(&text, None).unwrap();
+    let context = Context { recipe: &formats(), targets: &[&FakeTarget] };
+    run_passes(&mut program, &context, &mut |_, _| Ok(())).unwrap();
+    assert_eq!(work(&program, "p"), ["add"]);
 }

@@ -1,6 +1,6 @@
 //! Scores, softmax and mix become one attention op with online softmax: the scores are never in memory.
 
-use super::{add, on_graphs};
+use super::{add_if_run, on_graphs};
 use crate::pass::{Context, Pass};
 use mcv_ir::{Graph, NodeId, Op, Program, Result, Stage};
 
@@ -16,13 +16,13 @@ impl Pass for FuseAttention {
         Stage::Fused
     }
 
-    fn run(&self, program: &mut Program, _: &Context) -> Result<usize> {
+    fn run(&self, program: &mut Program, ctx: &Context) -> Result<usize> {
         on_graphs(program, |graph, program| {
             let mut fused = 0;
             for mix in graph.order() {
-                if let Some((op, inputs)) = matched(graph, mix) {
-                    let name = format!("{}.attention", graph.node(mix).name);
-                    let attention = add(graph, program, name, op, &inputs)?;
+                let Some((op, inputs)) = matched(graph, mix) else { continue };
+                let name = format!("{}.attention", graph.node(mix).name);
+                if let Some(attention) = add_if_run(graph, program, ctx, name, op, &inputs) {
                     graph.replace_uses(mix, attention);
                     fused += 1;
                 }

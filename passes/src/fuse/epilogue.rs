@@ -1,6 +1,6 @@
 //! Bias, activation, residual, scale and gate become the epilogue of the op that made their input.
 
-use super::{absorb, on_graphs, pointwise};
+use super::{absorb, on_graphs, pointwise, takes_epilogue};
 use crate::pass::{Context, Pass};
 use mcv_ir::{Graph, NodeId, Op, Pointwise, Program, Result, Stage};
 
@@ -53,8 +53,7 @@ fn try_absorb(
     work: Pointwise,
     operand: Option<NodeId>,
 ) -> bool {
-    let op = &graph.node(producer).op;
-    let fits = !op.is_source() && !op.is_view() && !matches!(op, Op::Store { .. });
+    let fits = takes_epilogue(&graph.node(producer).op);
     let alone = graph.sole_user(producer) == Some(reader) && operand != Some(producer);
     fits && alone && graph.node(producer).ty.shape.len() == 2 && absorb(graph, ctx, producer, reader, work, operand)
 }

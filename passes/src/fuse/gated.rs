@@ -1,6 +1,7 @@
-//! `act(left half) * right half` of one matmul becomes its `Gated` work: the wide result is never in memory.
+//! `act(left half) * right half` of one value becomes one op, which then joins the epilogue of the matmul that made
+//! the value: the wide result is never in memory.
 
-use super::{add, on_graphs, pointwise};
+use super::{add_if_run, on_graphs, pointwise};
 use crate::pass::{Context, Pass};
 use mcv_ir::{Act, Graph, NodeId, Op, Pointwise, Program, Result, Stage};
 
@@ -16,13 +17,14 @@ impl Pass for FuseGated {
         Stage::Fused
     }
 
-    fn run(&self, program: &mut Program, _: &Context) -> Result<usize> {
+    fn run(&self, program: &mut Program, ctx: &Context) -> Result<usize> {
         on_graphs(program, |graph, program| {
             let mut fused = 0;
             for product in graph.order() {
-                if let Some((source, act)) = matched(graph, product) {
-                    let name = format!("{}.gated", graph.node(product).name);
-                    let gated = add(graph, program, name, Op::Pointwise(Pointwise::Gated(act)), &[source])?;
+                let Some((source, act)) = matched(graph, product) else { continue };
+                let name = format!("{}.gated", graph.node(product).name);
+                let op = Op::Pointwise(Pointwise::Gated(act));
+                if let Some(gated) = add_if_run(graph, program, ctx, name, op, &[source]) {
                     graph.replace_uses(product, gated);
                     fused += 1;
                 }

@@ -36,6 +36,25 @@ fn add(graph: &mut Graph, program: &Program, name: String, op: Op, inputs: &[Nod
     Ok(graph.add(Node { name, op, epilogue: vec![], ty, unit: None }, inputs))
 }
 
+/// Adds a node if its inputs allow it and some target runs it.
+fn add_if_run(
+    graph: &mut Graph,
+    program: &Program,
+    ctx: &Context,
+    name: String,
+    op: Op,
+    inputs: &[NodeId],
+) -> Option<NodeId> {
+    let types: Vec<&TensorType> = inputs.iter().map(|i| &graph.node(*i).ty).collect();
+    let ty = ctx.result(program, &op, &types)?;
+    Some(graph.add(Node { name, op, epilogue: vec![], ty, unit: None }, inputs))
+}
+
+/// Whether an op may have an epilogue: it computes a value of its own.
+fn takes_epilogue(op: &Op) -> bool {
+    !op.is_source() && !op.is_view() && !matches!(op, Op::Store { .. })
+}
+
 /// The element-wise work of a node that has no epilogue.
 fn pointwise(graph: &Graph, id: NodeId) -> Option<Pointwise> {
     match graph.node(id) {

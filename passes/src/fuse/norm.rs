@@ -1,6 +1,6 @@
 //! Activations are quantized by the op that makes them, where a kernel can: above all by the norms.
 
-use super::{absorb, on_graphs, pointwise};
+use super::{absorb, on_graphs, pointwise, takes_epilogue};
 use crate::pass::{Context, Pass};
 use mcv_ir::{Graph, NodeId, Pointwise, Program, Result, Stage};
 
@@ -27,7 +27,6 @@ impl Pass for FuseNorm {
 fn fuse(graph: &mut Graph, ctx: &Context, reader: NodeId) -> bool {
     let Some(work @ Pointwise::Quantize { .. }) = pointwise(graph, reader) else { return false };
     let [producer] = graph.inputs(reader)[..] else { return false };
-    let op = &graph.node(producer).op;
-    let fits = !op.is_source() && !op.is_view() && graph.sole_user(producer) == Some(reader);
+    let fits = takes_epilogue(&graph.node(producer).op) && graph.sole_user(producer) == Some(reader);
     fits && absorb(graph, ctx, producer, reader, work, None)
 }

@@ -25,13 +25,16 @@ impl Pass for FuseRope {
 }
 
 fn fuse(graph: &mut Graph, ctx: &Context, rope: NodeId) -> bool {
-    let (Op::Rope { .. }, true) = (&graph.node(rope).op, graph.node(rope).epilogue.is_empty()) else { return false };
+    let (&Op::Rope { heads: rotated }, true) = (&graph.node(rope).op, graph.node(rope).epilogue.is_empty()) else {
+        return false;
+    };
     let ([x, table], Some(user)) = (&graph.inputs(rope)[..], graph.sole_user(rope)) else { return false };
     let (x, table) = (*x, *table);
     let old = graph.inputs(user);
     let new = match (&graph.node(user).op, &old[..]) {
         (Op::Store { .. }, [value]) if *value == rope => vec![x, table],
-        (Op::Attention { .. }, [q, k, v]) if *q == rope => vec![x, *k, *v, table],
+        // Attention rotates the heads it has.
+        (Op::Attention { heads, .. }, [q, k, v]) if *q == rope && *heads == rotated => vec![x, *k, *v, table],
         _ => return false,
     };
     if !graph.node(user).epilogue.is_empty() || !ctx.runs(graph.node(user), &new, graph) {

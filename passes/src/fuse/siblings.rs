@@ -1,7 +1,7 @@
 //! Matmuls that read the same activation become one: q, k and v; gate and up. Their weights (and biases) are stacked,
 //! the parts are column views of the result.
 
-use super::{add, on_graphs};
+use super::{add, on_graphs, pointwise};
 use crate::pass::{Context, Pass};
 use mcv_ir::{
     Dim, Elem, Graph, Node, NodeId, Op, Pointwise, Program, Result, Source, Stage, TensorType, Weight, WeightId,
@@ -23,11 +23,14 @@ impl Pass for FuseSiblings {
         Stage::Fused
     }
 
-    fn run(&self, program: &mut Program, _: &Context) -> Result<usize> {
+    fn run(&self, program: &mut Program, ctx: &Context) -> Result<usize> {
         let mut stacks = Stacks::default();
         on_graphs(program, |graph, program| {
             let mut fused = 0;
             for family in families(graph) {
+                if !runs(graph, program, ctx, &family) {
+                    continue;
+                }
                 join(graph, program, &family, &mut stacks)?;
                 fused += 1;
             }
@@ -46,13 +49,14 @@ struct Sibling {
     bias: Option<(NodeId, WeightId)>,
 }
 
-/// Matmuls with the same input, weight format and presence of a bias, two or more.
+/// What siblings have in common: input, weight format and, where there is a bias, its format.
+type Key = (NodeId, Elem, Option<Elem>);
+
+/// Matmuls of the same key, two or more.
 fn families(graph: &Graph) -> Vec<Vec<Sibling>> {
-    type Key = (NodeId, Elem, bool);
     let mut families: Vec<(Key, Vec<Sibling>)> = Vec::new();
     for id in graph.order() {
-        let Some((x, elem, sibling)) = sibling(graph, id) else { continue };
-        let key = (x, elem, sibling.bias.is_some());
+        let Some((key, sibling)) = sibling(graph, id) else { continue };
         match families.iter_mut().find(|(k, _)| *k == key) {
             Some((_, family)) => family.push(sibling),
             None => families.push((key, vec![sibling])),
@@ -61,7 +65,7 @@ fn families(graph: &Graph) -> Vec<Vec<Sibling>> {
     families.into_iter().map(|(_, f)| f).filter(|f| f.len() > 1).collect()
 }
 
-fn sibling(graph: &Graph, matmul: NodeId) -> Option<(NodeId, Elem, Sibling)> {
+fn sibling(graph: &Graph, matmul: NodeId) -> Option<(Key, Sibling)> {
     let node = graph.node(matmul);
     if node.op != Op::MatMul || !node.epilogue.is_empty() {
         return None;
@@ -71,12 +75,36 @@ fn sibling(graph: &Graph, matmul: NodeId) -> Option<(NodeId, Elem, Sibling)> {
     let channels = node.ty.width();
     let bias = graph.sole_user(matmul).and_then(|user| {
         let [_, b] = graph.inputs(user)[..] else { return None };
-        match (&graph.node(user).op, &graph.node(b).op) {
-            (Op::Pointwise(Pointwise::Bias), Op::Weight(id)) => Some((user, *id)),
+        match (pointwise(graph, user), &graph.node(b).op) {
+            (Some(Pointwise::Bias), Op::Weight(id)) => Some((user, *id, graph.node(b).ty.elem)),
             _ => None,
         }
     });
-    channels.is_multiple_of(CHANNELS).then_some((x, graph.node(w).ty.elem, Sibling { matmul, weight, channels, bias }))
+    let key = (x, graph.node(w).ty.elem, bias.map(|(_, _, elem)| elem));
+    let bias = bias.map(|(user, id, _)| (user, id));
+    channels.is_multiple_of(CHANNELS).then_some((key, Sibling { matmul, weight, channels, bias }))
+}
+
+/// Whether some target runs the joined matmul and, until it joins the matmul's epilogue, the joined bias.
+fn runs(graph: &Graph, program: &Program, ctx: &Context, family: &[Sibling]) -> bool {
+    let weights: Vec<WeightId> = family.iter().map(|s| s.weight).collect();
+    let x = &graph.node(graph.inputs(family[0].matmul)[0]).ty;
+    let whole = ctx.result(program, &Op::MatMul, &[x, &stacked(program, &weights)]);
+    let biases: Option<Vec<WeightId>> = family.iter().map(|s| s.bias.map(|(_, b)| b)).collect();
+    match (whole, biases) {
+        (Some(whole), Some(biases)) => {
+            let bias = stacked(program, &biases);
+            ctx.result(program, &Op::Pointwise(Pointwise::Bias), &[&whole, &bias]).is_some()
+        }
+        (whole, _) => whole.is_some(),
+    }
+}
+
+/// Type of weights of one format under each other.
+fn stacked(program: &Program, parts: &[WeightId]) -> TensorType {
+    let mut ty = program.weight(parts[0]).ty.clone();
+    ty.shape[0] = Dim::Is(parts.iter().map(|p| program.weight(*p).ty.shape[0].max()).sum());
+    ty
 }
 
 /// Stacked weights by their parts: phases share them.
@@ -90,9 +118,7 @@ impl Stacks {
         }
         let weights: Vec<&Weight> = parts.iter().map(|p| program.weight(*p)).collect();
         let name = joined(&weights.iter().map(|w| w.name.as_str()).collect::<Vec<_>>());
-        let rows = weights.iter().map(|w| w.ty.shape.first().map_or(0, Dim::max)).sum();
-        let mut ty: TensorType = weights[0].ty.clone();
-        ty.shape[0] = Dim::Is(rows);
+        let ty = stacked(program, parts);
         let source = Source::Stacked(weights.iter().map(|w| w.source.clone()).collect());
         let id = program.add_weight(Weight { name, ty, source });
         self.0.insert(parts.to_vec(), id);

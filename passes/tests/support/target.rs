@@ -1,9 +1,15 @@
-//! A processor that runs the fused forms which CPUs commonly run, and nothing more.
+//! Processors: one that runs the fused forms which CPUs commonly run and nothing more, and one that runs no fused form.
 
 use mcv_ir::target::{Level, Mode, Schedule, SourceText, Target};
 use mcv_ir::{Error, Kernel, Layout, Op, Pointwise, Result};
 
-/// Matmuls take every epilogue but `quantize`; `quantize` joins norms, gathers and element-wise ops.
+/// Widest head of its attention.
+const MOST_HEAD: u32 = 256;
+/// Widest row that a matmul or a gate of its own writes or reads.
+const MOST_CHANNELS: u32 = 4096;
+
+/// Matmuls take every epilogue but `quantize`; `quantize` joins norms, gathers and element-wise ops. Attention with
+/// wide heads and very wide matmuls and gates do not run.
 pub struct FakeTarget;
 
 impl Target for FakeTarget {
@@ -28,7 +34,14 @@ impl Target for FakeTarget {
             }
             _ => kernel.epilogue.is_empty(),
         };
-        if runs { Ok(()) } else { Err(Error::unsupported(format!("{kernel}: this epilogue"))) }
+        let width = kernel.args.first().map_or(0, |ty| ty.width());
+        let small = match kernel.op {
+            Op::Attention { heads, .. } => width / heads.max(1) <= MOST_HEAD,
+            Op::MatMul => kernel.args[1].max_rows() <= MOST_CHANNELS.into(),
+            Op::Pointwise(Pointwise::Gated(_)) => width <= MOST_CHANNELS,
+            _ => true,
+        };
+        if runs && small { Ok(()) } else { Err(Error::unsupported(format!("{kernel}: this epilogue or this size"))) }
     }
 
     fn layout(&self, kernel: &Kernel, arg: usize) -> Layout {
@@ -48,5 +61,52 @@ impl Target for FakeTarget {
 
     fn prelude(&self, _: &Level) -> String {
         String::new()
+    }
+}
+
+/// Every op by itself, as importers write them; no epilogue, no attention, no gate, no rotation on the way.
+pub struct PlainTarget;
+
+impl Target for PlainTarget {
+    fn unit(&self) -> &'static str {
+        FakeTarget.unit()
+    }
+
+    fn family(&self) -> &'static str {
+        FakeTarget.family()
+    }
+
+    fn levels(&self) -> &'static [Level] {
+        FakeTarget.levels()
+    }
+
+    fn supports(&self, kernel: &Kernel) -> Result<()> {
+        let fused = match kernel.op {
+            Op::Attention { .. } | Op::Pointwise(Pointwise::Gated(_)) => true,
+            Op::Store { .. } => kernel.args.len() > 1,
+            // No more channels than the widest matmul of the mini model has before its siblings join it.
+            Op::MatMul => kernel.result.width() > 128,
+            _ => false,
+        };
+        if fused || !kernel.epilogue.is_empty() {
+            return Err(Error::unsupported(format!("{kernel}: it is fused")));
+        }
+        Ok(())
+    }
+
+    fn layout(&self, kernel: &Kernel, arg: usize) -> Layout {
+        FakeTarget.layout(kernel, arg)
+    }
+
+    fn schedules(&self, kernel: &Kernel, level: &Level) -> Vec<Schedule> {
+        FakeTarget.schedules(kernel, level)
+    }
+
+    fn emit(&self, kernel: &Kernel, symbol: &str, level: &Level, s: &Schedule, mode: Mode) -> Result<SourceText> {
+        FakeTarget.emit(kernel, symbol, level, s, mode)
+    }
+
+    fn prelude(&self, level: &Level) -> String {
+        FakeTarget.prelude(level)
     }
 }
