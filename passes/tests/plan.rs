@@ -36,7 +36,7 @@ fn print(program: &Program, plan: &Plan) -> String {
     }
     for phase in &plan.phases {
         let names: Vec<&str> = phase.segments.iter().map(|s| plan.segments[*s].name.as_str()).collect();
-        let (arena, bound) = (phase.arena, phase.arena_lower_bound);
+        let (arena, bound) = (phase.arena_bytes(), phase.arena_lower_bound());
         text += &format!("phase {} maps {}, arena {arena}, lower bound {bound}\n", phase.name, names.join(", "));
         for b in &phase.buffers {
             text += &format!("  {:>7} +{:<6} {:>2}..{:<2} {}\n", b.offset, b.size, b.start, b.end, b.name);
@@ -51,7 +51,7 @@ fn print(program: &Program, plan: &Plan) -> String {
 
 fn place(place: &Place) -> String {
     match place {
-        Place::Arena { offset, stride } => format!("{offset}/{stride}"),
+        Place::Arena { offset, stride, .. } => format!("{offset}/{stride}"),
         Place::Weight { id, offset, stride } => format!("%{}+{offset}/{stride}", id.0),
         Place::State { id, offset, stride } => format!("@{}+{offset}/{stride}", id.0),
     }
@@ -69,11 +69,15 @@ fn the_plan_is_verified_and_its_arenas_are_tight() {
     let (program, plan) = planned();
     verify(&program, &plan).unwrap();
     for phase in &plan.phases {
-        assert!(phase.arena >= phase.arena_lower_bound, "{}", phase.name);
-        assert!(phase.arena <= phase.arena_lower_bound * 11 / 10, "{}: within a tenth of the bound", phase.name);
+        assert!(phase.arena_bytes() >= phase.arena_lower_bound(), "{}", phase.name);
+        assert!(
+            phase.arena_bytes() <= phase.arena_lower_bound() * 11 / 10,
+            "{}: within a tenth of the bound",
+            phase.name
+        );
         assert!(phase.buffers.iter().all(|b| b.offset % 64 == 0), "{}", phase.name);
         let sum: u64 = phase.buffers.iter().map(|b| b.size).sum();
-        assert!(phase.arena * 2 < sum, "{}: bytes are used again", phase.name);
+        assert!(phase.arena_bytes() * 2 < sum, "{}: bytes are used again", phase.name);
     }
     assert!(plan.segments.iter().flat_map(|s| &s.weights).all(|w| w.offset % 64 == 0));
 }
@@ -136,7 +140,7 @@ fn a_plan_beyond_the_budget_is_refused_with_what_is_missing() {
     assert!(check_budget(&program, &plan, most).is_ok());
     assert!(check_budget(&program, &plan, most - 1).is_err());
 
-    plan.phases[0].arena = 700 << 20;
+    plan.phases[0].arenas[0].bytes = 700 << 20;
     let error = check_budget(&program, &plan, 512 << 20).unwrap_err().to_string();
     for words in ["phase vision needs 701 MiB", "189 MiB more than the budget of 512 MiB", "arena 700", "--ram-budget"]
     {
@@ -195,7 +199,7 @@ fn faults_in_memory_are_found() {
         buffers[1].offset = buffers[0].offset;
     });
     assert!(found.contains("phase prefill") && found.contains("overlaps"), "{found}");
-    let found = complaint(|plan| plan.phases[2].arena -= 1);
+    let found = complaint(|plan| plan.phases[2].arenas[0].bytes -= 1);
     assert!(found.contains("phase decode") && found.contains("behind the arena"), "{found}");
     let found = complaint(|plan| plan.segments[1].weights[1].offset = 0);
     assert!(found.contains("weights overlap in segment llm"), "{found}");
@@ -226,12 +230,12 @@ fn a_step_that_reads_a_dead_value_is_found() {
         let alive = phase.buffers.iter().any(|b| b.end > 20 && b.offset <= offset && offset < b.offset + b.size);
         assert!(!alive, "the mini model has a byte that is free in the end");
         let last = phase.steps.last_mut().unwrap();
-        last.args[0] = Place::Arena { offset, stride: 0 };
+        last.args[0] = Place::Arena { unit: "cpu".into(), offset, stride: 0 };
     });
     assert!(found.contains("nothing is at arena offset"), "{found}");
     let found = complaint(|plan| {
-        let end = plan.phases[1].arena;
-        plan.phases[1].steps[0].args[1] = Place::Arena { offset: end, stride: 0 };
+        let end = plan.phases[1].arenas[0].bytes;
+        plan.phases[1].steps[0].args[1] = Place::Arena { unit: "cpu".into(), offset: end, stride: 0 };
     });
     assert!(found.contains("nothing is at arena offset"), "{found}");
 }

@@ -72,7 +72,6 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
         program: &program,
         plan: &plan,
         libraries: &libraries,
-        family: cpu.family(),
         target: &args.target,
         recipe: &recipe.name,
     };
@@ -159,9 +158,10 @@ fn write(args: &CompileArgs, parts: &Parts) -> Result<Vec<Rounding>> {
     writer.put(m::MANIFEST_ENTRY, &manifest.encode_to_vec()).map_err(output)?;
     writer.put(m::TOKENIZER_ENTRY, &parts.imported.tokenizer).map_err(output)?;
     for library in parts.libraries {
-        writer.put(&library_entry(parts.family, library.level.name, "so"), &library.object).map_err(output)?;
+        let entry = |extension| library_entry(library.family, library.level.name, extension);
+        writer.put(&entry(library.extension), &library.object).map_err(output)?;
         if let Some(source) = &library.source {
-            writer.put(&library_entry(parts.family, library.level.name, "c"), source.as_bytes()).map_err(output)?;
+            writer.put(&entry("c"), source.as_bytes()).map_err(output)?;
         }
     }
     let total = parts.plan.segments.iter().map(|s| s.bytes).sum();

@@ -4,20 +4,26 @@ use crate::progress::Progress;
 use crate::stock;
 use mcv_ir::plan::{Plan, PlannedKernel};
 use mcv_ir::target::{Level, Mode, Target};
-use mcv_ir::{Error, Result};
+use mcv_ir::{Error, Op, Result};
 use mcv_targets::toolchain::Toolchain;
 use mcv_tune::Records;
 use rayon::prelude::*;
 
-/// One level's kernels, ready to pack.
+/// One unit's kernels of one level, ready to pack.
 pub struct Library {
+    /// Unit that runs them.
+    pub unit: &'static str,
+    /// Instruction set family.
+    pub family: &'static str,
     /// Its level.
     pub level: &'static Level,
-    /// The shared object.
+    /// Extension of the object's entry: `so`, `cl`, `elf`.
+    pub extension: &'static str,
+    /// The shared object, program or text.
     pub object: Vec<u8>,
-    /// The text it was built from; none for stock kernels.
+    /// The text it was built from; none for stock kernels and where the object is text.
     pub source: Option<String>,
-    /// Function per planned kernel.
+    /// Function per planned kernel, empty where there is none.
     pub symbols: Vec<String>,
 }
 
@@ -74,13 +80,19 @@ fn compile(
         toolchain.compile(&source, level, &out)?;
         let object = std::fs::read(&out).map_err(|e| Error::input(format!("{}: {e}", out.display())))?;
         progress.add(1);
-        let symbols = plan.kernels.iter().map(|k| k.symbol.clone()).collect();
-        Ok(Library { level, object, source: Some(source), symbols })
+        let symbols = plan.kernels.iter().map(cpu_symbol).collect();
+        let (unit, family) = (target.unit(), target.family());
+        Ok(Library { unit, family, level, extension: "so", object, source: Some(source), symbols })
     };
     levels.par_iter().map(build).collect()
 }
 
-/// Prelude and every kernel of a unit, in plan order.
+/// The CPU has a function for every kernel but copies, whichever unit runs it by plan.
+fn cpu_symbol(k: &PlannedKernel) -> String {
+    if k.kernel.op == Op::Move { String::new() } else { k.symbol.clone() }
+}
+
+/// Prelude and every kernel but copies, in plan order: the CPU can stand in for any other unit.
 pub fn source_text(
     kernels: &[PlannedKernel],
     target: &(dyn Target + Sync),
@@ -88,7 +100,7 @@ pub fn source_text(
     records: &Records,
 ) -> Result<String> {
     let mut text = target.prelude(level);
-    for planned in kernels.iter().filter(|k| k.unit == target.unit()) {
+    for planned in kernels.iter().filter(|k| k.kernel.op != Op::Move) {
         let schedules = target.schedules(&planned.kernel, level);
         let recorded = records.schedule(&planned.kernel, level.name).filter(|s| schedules.contains(s));
         let schedule = recorded

@@ -45,7 +45,7 @@ fn summary(archive: &Archive, m: &Manifest, verified: bool) -> serde_json::Value
     let phases: Vec<_> = m
         .phases
         .iter()
-        .map(|p| json!({"name": p.name, "steps": p.steps.len(), "arena_bytes": p.arena, "peak_bytes": p.peak}))
+        .map(|p| json!({"name": p.name, "steps": p.steps.len(), "arena_bytes": p.arena + p.arenas.iter().sum::<u64>(), "peak_bytes": p.peak}))
         .collect();
     let levels: Vec<_> =
         m.libraries.iter().map(|l| json!({"level": l.level, "needs": l.needs, "stock": l.source.is_empty()})).collect();
@@ -93,7 +93,7 @@ fn for_people(archive: &Archive, m: &Manifest, verified: bool) -> String {
             "  {:8} {:4} steps, arena {}, maps {}, promised peak {}",
             p.name,
             p.steps.len(),
-            mib(p.arena),
+            mib(p.arena + p.arenas.iter().sum::<u64>()),
             segments.join(" + "),
             mib(p.peak)
         );

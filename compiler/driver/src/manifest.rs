@@ -3,9 +3,10 @@
 use crate::emit::Library;
 use mcv_artifact::manifest as m;
 use mcv_import::{ChatTemplate, Imported};
-use mcv_ir::plan::{PhasePlan, Place, Plan, Port, Size, Step};
-use mcv_ir::{Dim, Error, Program, Result, WeightId, encode};
-use mcv_passes::plan::{build::weight_place, peak};
+use mcv_ir::plan::{ArenaBuffer, PhasePlan, Place, Plan, Port, Size, Step};
+use mcv_ir::{Dim, Error, Op, Program, Result, WeightId, encode};
+use mcv_passes::plan::build::{CPU, weight_place};
+use mcv_passes::plan::peak;
 use std::collections::BTreeSet;
 
 /// Entry of a segment's bytes.
@@ -26,10 +27,8 @@ pub struct Parts<'a> {
     pub program: &'a Program,
     /// Its plan.
     pub plan: &'a Plan,
-    /// Kernels by level, best first.
+    /// Kernels by unit and level, best first.
     pub libraries: &'a [Library],
-    /// Instruction set family of the libraries.
-    pub family: &'a str,
     /// `--target`.
     pub target: &'a str,
     /// Recipe name.
@@ -39,8 +38,8 @@ pub struct Parts<'a> {
 /// Builds the manifest.
 pub fn build(parts: &Parts) -> Result<m::Manifest> {
     let Parts { imported, program, plan, .. } = parts;
-    let weights = Weights::new(program, plan);
-    let phases = plan.phases.iter().map(|p| phase(program, plan, p, &weights)).collect::<Result<_>>()?;
+    let (weights, units) = (Weights::new(program, plan), units(plan));
+    let phases = plan.phases.iter().map(|p| phase(program, plan, p, &weights, &units)).collect::<Result<_>>()?;
     let config = &imported.config;
     Ok(m::Manifest {
         format: m::FORMAT,
@@ -49,7 +48,7 @@ pub fn build(parts: &Parts) -> Result<m::Manifest> {
         model_version: config.version.to_string(),
         target: parts.target.into(),
         recipe: parts.recipe.into(),
-        libraries: parts.libraries.iter().map(|l| library(l, parts.family)).collect(),
+        libraries: parts.libraries.iter().map(library).collect(),
         kernels: plan.kernels.iter().map(kernel).collect(),
         segments: plan
             .segments
@@ -63,7 +62,20 @@ pub fn build(parts: &Parts) -> Result<m::Manifest> {
         chat: Some(chat(&imported.chat, &imported.stop)),
         generation: Some(generation(imported)),
         limits: Some(limits(parts)),
+        units,
     })
+}
+
+/// Units beside the CPU, by first use.
+fn units(plan: &Plan) -> Vec<String> {
+    let mut units: Vec<String> = Vec::new();
+    let arenas = plan.phases.iter().flat_map(|p| &p.arenas).map(|a| &a.unit);
+    for unit in plan.kernels.iter().map(|k| &k.unit).chain(arenas) {
+        if unit != CPU && !units.contains(unit) {
+            units.push(unit.clone());
+        }
+    }
+    units
 }
 
 /// Weights in manifest order: segment by segment.
@@ -97,15 +109,15 @@ impl Weights {
     }
 }
 
-fn library(l: &Library, family: &str) -> m::Library {
+fn library(l: &Library) -> m::Library {
     m::Library {
         level: l.level.name.into(),
-        family: family.into(),
+        family: l.family.into(),
         needs: l.level.needs.iter().map(|n| n.to_string()).collect(),
-        entry: library_entry(family, l.level.name, "so"),
-        source: l.source.as_ref().map_or(String::new(), |_| library_entry(family, l.level.name, "c")),
+        entry: library_entry(l.family, l.level.name, l.extension),
+        source: l.source.as_ref().map_or(String::new(), |_| library_entry(l.family, l.level.name, "c")),
         symbols: l.symbols.clone(),
-        unit: "cpu".into(),
+        unit: l.unit.into(),
     }
 }
 
@@ -116,6 +128,7 @@ fn kernel(k: &mcv_ir::plan::PlannedKernel) -> m::Kernel {
         dims: k.kernel.dims().len() as u32,
         args: k.kernel.args.len() as u32 + 1,
         scalars: k.kernel.scalars().len() as u32,
+        result: k.kernel.result.to_string(),
     }
 }
 
@@ -128,13 +141,15 @@ fn state(s: &mcv_ir::State) -> m::State {
     }
 }
 
-fn phase(program: &Program, plan: &Plan, p: &PhasePlan, weights: &Weights) -> Result<m::Phase> {
+fn phase(program: &Program, plan: &Plan, p: &PhasePlan, weights: &Weights, units: &[String]) -> Result<m::Phase> {
     let variables = variables(program, p);
-    let at = Places { program, phase: p, weights };
+    let at = Places { program, plan, phase: p, weights, units };
+    let arena = |unit: &str| p.arenas.iter().find(|a| a.unit == unit).map_or(0, |a| a.bytes);
     Ok(m::Phase {
         name: p.name.clone(),
         segments: p.segments.iter().map(|s| *s as u32).collect(),
-        arena: p.arena,
+        arena: arena(CPU),
+        arenas: units.iter().map(|u| arena(u)).collect(),
         inputs: p.inputs.iter().map(|port| at.port(port)).collect::<Result<_>>()?,
         outputs: p.outputs.iter().map(|port| at.port(port)).collect::<Result<_>>()?,
         steps: p.steps.iter().map(|s| at.step(s, &variables)).collect::<Result<_>>()?,
@@ -165,32 +180,40 @@ fn variables(program: &Program, phase: &PhasePlan) -> Vec<String> {
 /// Places of one phase.
 struct Places<'a> {
     program: &'a Program,
+    plan: &'a Plan,
     phase: &'a PhasePlan,
     weights: &'a Weights,
+    units: &'a [String],
 }
 
 impl Places<'_> {
     fn place(&self, place: &Place) -> Result<m::Place> {
         match place {
-            Place::Arena { offset, stride } => {
-                let bytes = self.room(*offset);
-                Ok(m::Place { memory: m::Memory::Arena as i32, index: 0, offset: *offset, stride: *stride, bytes })
-            }
+            Place::Arena { unit, offset, stride } => Ok(m::Place {
+                memory: m::Memory::Arena as i32,
+                index: 0,
+                offset: *offset,
+                stride: *stride,
+                bytes: self.room(unit, *offset),
+                unit: self.units.iter().position(|u| u == unit).map_or(0, |i| i as u32 + 1),
+            }),
             Place::Weight { id, offset, stride } => {
                 let (index, size) = self.weights.index(*id)?;
-                let bytes = size - offset;
-                Ok(m::Place { memory: m::Memory::Weight as i32, index, offset: *offset, stride: *stride, bytes })
+                let (memory, bytes) = (m::Memory::Weight as i32, size - offset);
+                Ok(m::Place { memory, index, offset: *offset, stride: *stride, bytes, unit: 0 })
             }
             Place::State { id, offset, stride } => {
                 let bytes = encode::bytes(&self.program.state(*id).ty) - offset;
-                Ok(m::Place { memory: m::Memory::State as i32, index: id.0, offset: *offset, stride: *stride, bytes })
+                let memory = m::Memory::State as i32;
+                Ok(m::Place { memory, index: id.0, offset: *offset, stride: *stride, bytes, unit: 0 })
             }
         }
     }
 
     /// Bytes from an arena offset to the end of the largest buffer around it.
-    fn room(&self, offset: u64) -> u64 {
-        let around = self.phase.buffers.iter().filter(|b| b.offset <= offset && offset < b.offset + b.size);
+    fn room(&self, unit: &str, offset: u64) -> u64 {
+        let holds = |b: &&ArenaBuffer| b.unit == unit && b.offset <= offset && offset < b.offset + b.size;
+        let around = self.phase.buffers.iter().filter(holds);
         around.map(|b| b.offset + b.size - offset).max().unwrap_or(0)
     }
 
@@ -213,7 +236,18 @@ impl Places<'_> {
             dims: step.dims.iter().map(size).collect(),
             scalars: step.scalars.clone(),
             node: step.node.clone(),
+            copy: copied(self.plan, step),
         })
+    }
+}
+
+/// Bytes of a row that a step copies between units; 0 for a launch.
+fn copied(plan: &Plan, step: &Step) -> u64 {
+    let kernel = &plan.kernels[step.kernel].kernel;
+    match (&kernel.op, kernel.result.shape.len()) {
+        (Op::Move, 1) => encode::row_bytes(&kernel.result) / u64::from(kernel.result.width()).max(1),
+        (Op::Move, _) => encode::row_bytes(&kernel.result),
+        _ => 0,
     }
 }
 

@@ -1,9 +1,9 @@
 //! Kernels built together with this program, for users without a C compiler.
 
 use crate::emit::Library;
-use mcv_ir::plan::Plan;
+use mcv_ir::plan::{Plan, PlannedKernel};
 use mcv_ir::target::{Level, Target};
-use mcv_ir::{Error, Result};
+use mcv_ir::{Error, Op, Result};
 use mcv_targets::stock::{stock_kernels, stock_symbol};
 use std::collections::HashSet;
 
@@ -12,11 +12,20 @@ include!(concat!(env!("OUT_DIR"), "/stock_objects.rs"));
 /// The shipped libraries of the levels that this program was built with.
 pub fn libraries(plan: &Plan, target: &dyn Target, levels: &[&'static Level]) -> Result<Vec<Library>> {
     covered(plan)?;
-    let symbols: Vec<String> = plan.kernels.iter().map(|k| stock_symbol(&k.kernel)).collect();
+    let symbol = |k: &PlannedKernel| if k.kernel.op == Op::Move { String::new() } else { stock_symbol(&k.kernel) };
+    let symbols: Vec<String> = plan.kernels.iter().map(symbol).collect();
     let object = |level: &&'static Level| {
         let key = format!("{}-{}", target.family(), level.name);
         let found = OBJECTS.iter().find(|(name, _)| *name == key);
-        found.map(|(_, object)| Library { level, object: object.to_vec(), source: None, symbols: symbols.clone() })
+        found.map(|(_, object)| Library {
+            unit: target.unit(),
+            family: target.family(),
+            level,
+            extension: "so",
+            object: object.to_vec(),
+            source: None,
+            symbols: symbols.clone(),
+        })
     };
     let libraries: Vec<Library> = levels.iter().filter_map(object).collect();
     if libraries.is_empty() {
@@ -30,7 +39,8 @@ pub fn libraries(plan: &Plan, target: &dyn Target, levels: &[&'static Level]) ->
 
 fn covered(plan: &Plan) -> Result<()> {
     let stock: HashSet<String> = stock_kernels().iter().map(|k| k.family_key()).collect();
-    match plan.kernels.iter().find(|k| !stock.contains(&k.kernel.family_key())) {
+    let lacks = |k: &&PlannedKernel| k.kernel.op != Op::Move && !stock.contains(&k.kernel.family_key());
+    match plan.kernels.iter().find(lacks) {
         None => Ok(()),
         Some(k) => {
             Err(Error::unsupported(format!("no stock kernel for {}; install a C compiler and compile again", k.kernel)))

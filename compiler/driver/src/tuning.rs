@@ -4,7 +4,7 @@ use crate::args::CompileArgs;
 use crate::progress::Progress;
 use mcv_ir::plan::Plan;
 use mcv_ir::target::Target;
-use mcv_ir::{Error, Kernel, Result};
+use mcv_ir::{Error, Kernel, Op, Result};
 use mcv_targets::toolchain::Toolchain;
 use mcv_tune::{Record, Records, Request, machine, tune};
 
@@ -26,7 +26,7 @@ fn measure(plan: &Plan, target: &(dyn Target + Sync), quiet: bool) -> Result<Rec
     let level = machine::best(target.levels());
     let level =
         level.ok_or_else(|| Error::unsupported(format!("--tune: this CPU runs no {} kernels", target.family())))?;
-    let kernels: Vec<Kernel> = plan.kernels.iter().map(|k| k.kernel.clone()).collect();
+    let kernels: Vec<Kernel> = plan.kernels.iter().map(|k| k.kernel.clone()).filter(|k| k.op != Op::Move).collect();
     let several = kernels.iter().filter(|k| target.schedules(k, level).len() > 1).count();
     let progress = Progress::count("tuning", several as u64, quiet);
     let name = machine::cpu_name();

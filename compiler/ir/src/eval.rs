@@ -31,7 +31,7 @@ impl Op {
             Op::Input(_) | Op::Weight(_) | Op::State(_) | Op::Store { .. } => {
                 Err(Error::bug(format!("{} has no value without a machine", self.name())))
             }
-            Op::Output(_) => x.get(0).cloned(),
+            Op::Output(_) | Op::Move => x.get(0).cloned(),
             Op::Gather => rows::gather(&x),
             Op::MergeRows => rows::merge(&x),
             Op::MatMul => linear::matmul(&x),

@@ -153,6 +153,8 @@ pub enum Op {
     Concat,
     /// `(x [M, D])` -> `[1, D]`.
     LastRow,
+    /// `(x)` -> `x` in the memory of the node's unit: a copy between units, done by the runtime.
+    Move,
 }
 
 impl Op {
@@ -187,6 +189,7 @@ impl Op {
             Op::Columns { .. } => "columns",
             Op::Concat => "concat",
             Op::LastRow => "last_row",
+            Op::Move => "move",
         }
     }
 }

@@ -54,11 +54,9 @@ pub struct PhasePlan {
     pub name: String,
     /// Segments that must be mapped.
     pub segments: Vec<usize>,
-    /// Bytes of the arena.
-    pub arena: u64,
-    /// Lower bound of the arena: the largest sum of live buffers.
-    pub arena_lower_bound: u64,
-    /// Buffers in the arena, for the report and the verifier.
+    /// Its arenas, one per unit that holds values.
+    pub arenas: Vec<Arena>,
+    /// Buffers in the arenas, for the report and the verifier.
     pub buffers: Vec<ArenaBuffer>,
     /// Runtime-filled buffers.
     pub inputs: Vec<Port>,
@@ -68,11 +66,36 @@ pub struct PhasePlan {
     pub steps: Vec<Step>,
 }
 
-/// A value's place in the arena and the steps during which it lives.
+impl PhasePlan {
+    /// Bytes of all its arenas.
+    pub fn arena_bytes(&self) -> u64 {
+        self.arenas.iter().map(|a| a.bytes).sum()
+    }
+
+    /// Lower bound of [`PhasePlan::arena_bytes`]: per unit the largest sum of live buffers.
+    pub fn arena_lower_bound(&self) -> u64 {
+        self.arenas.iter().map(|a| a.lower_bound).sum()
+    }
+}
+
+/// Memory of one unit for a phase's values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arena {
+    /// The unit.
+    pub unit: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// The largest sum of live buffers.
+    pub lower_bound: u64,
+}
+
+/// A value's place in an arena and the steps during which it lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArenaBuffer {
     /// Node that made it.
     pub name: String,
+    /// Unit whose arena holds it.
+    pub unit: String,
     /// First byte.
     pub offset: u64,
     /// Bytes.
@@ -123,8 +146,10 @@ pub enum Size {
 /// Where an argument's bytes are; `stride` is bytes from row to row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In the phase's arena.
+    /// In the phase's arena on a unit.
     Arena {
+        /// The unit.
+        unit: String,
         /// First byte.
         offset: u64,
         /// Row stride.

@@ -2,11 +2,14 @@
 
 use super::arena::{self, Buffer, Limits};
 use super::kernels::Table;
-use super::lifetimes::{self, Schedule};
+use super::lifetimes::{self, Lifetime, Schedule};
 use super::residency;
-use mcv_ir::plan::{ArenaBuffer, PhasePlan, Place, Plan, Port, Segment, Size, Step};
+use mcv_ir::plan::{Arena, ArenaBuffer, PhasePlan, Place, Plan, Port, Segment, Size, Step};
 use mcv_ir::{Dim, Error, Graph, Kernel, NodeId, Op, Phase, Program, Result, Stage, encode};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+
+/// The unit that fills inputs and reads outputs.
+pub const CPU: &str = "cpu";
 
 /// Builds the plan and verifies it.
 pub fn build(program: &Program, limits: &Limits) -> Result<Plan> {
@@ -33,10 +36,9 @@ fn plan_phase(
 ) -> Result<PhasePlan> {
     let graph = &phase.graph;
     let schedule = lifetimes::analyze(graph);
-    let (buffers, arena, arena_lower_bound) = place_buffers(graph, &schedule, limits)?;
-    let offsets: HashMap<NodeId, u64> =
-        schedule.lifetimes.iter().zip(&buffers).map(|(l, b)| (l.node, b.offset)).collect();
-    let find = Finder { program, graph, offsets: &offsets };
+    let homes = place_buffers(graph, &schedule, limits)?;
+    let by_node: HashMap<NodeId, ArenaBuffer> = homes.buffers.iter().cloned().collect();
+    let find = Finder { program, graph, buffers: &by_node };
 
     let mut steps = Vec::new();
     for &id in &schedule.steps {
@@ -51,38 +53,58 @@ fn plan_phase(
     let inputs = named(|op| if let Op::Input(name) = op { Some(name) } else { None })?;
     let outputs = named(|op| if let Op::Output(name) = op { Some(name) } else { None })?;
     let name = phase.name.clone();
-    Ok(PhasePlan { name, segments, arena, arena_lower_bound, buffers, inputs, outputs, steps })
+    let buffers = homes.buffers.into_iter().map(|(_, buffer)| buffer).collect();
+    Ok(PhasePlan { name, segments, arenas: homes.arenas, buffers, inputs, outputs, steps })
 }
 
-fn place_buffers(graph: &Graph, schedule: &Schedule, limits: &Limits) -> Result<(Vec<ArenaBuffer>, u64, u64)> {
+/// Where a phase's values are.
+struct Homes {
+    arenas: Vec<Arena>,
+    buffers: Vec<(NodeId, ArenaBuffer)>,
+}
+
+/// Unit whose memory holds what a node makes; inputs are filled by the CPU.
+fn home(graph: &Graph, id: NodeId) -> &str {
+    graph.node(id).unit.as_deref().unwrap_or(CPU)
+}
+
+/// Packs the values of each unit into an arena of its own.
+fn place_buffers(graph: &Graph, schedule: &Schedule, limits: &Limits) -> Result<Homes> {
+    let mut units: Vec<&str> = vec![CPU];
+    for life in &schedule.lifetimes {
+        let unit = home(graph, life.node);
+        if !units.contains(&unit) {
+            units.push(unit);
+        }
+    }
+    let mut homes = Homes { arenas: vec![], buffers: vec![] };
+    for unit in units {
+        let lives: Vec<&Lifetime> = schedule.lifetimes.iter().filter(|l| home(graph, l.node) == unit).collect();
+        let placed = pack(&lives, limits)?;
+        let buffers = lives.iter().zip(&placed.offsets).map(|(l, &offset)| {
+            let name = graph.node(l.node).name.clone();
+            (l.node, ArenaBuffer { name, unit: unit.into(), offset, size: l.size, start: l.start, end: l.end })
+        });
+        homes.buffers.extend(buffers);
+        homes.arenas.push(Arena { unit: unit.into(), bytes: placed.height, lower_bound: placed.lower_bound });
+    }
+    Ok(homes)
+}
+
+fn pack(lives: &[&Lifetime], limits: &Limits) -> Result<arena::Placement> {
     let align = residency::ALIGN;
-    let wanted: Vec<Buffer> = schedule
-        .lifetimes
-        .iter()
-        .map(|l| Buffer { start: l.start, end: l.end, size: l.size.next_multiple_of(align), align })
-        .collect();
+    let buffer = |l: &&Lifetime| Buffer { start: l.start, end: l.end, size: l.size.next_multiple_of(align), align };
+    let wanted: Vec<Buffer> = lives.iter().map(buffer).collect();
     let placed = arena::place(&wanted, limits).map_err(|e| Error::bug(format!("arena: {e}")))?;
     arena::verify(&wanted, &placed.offsets, limits.capacity).map_err(|e| Error::bug(format!("arena: {e}")))?;
-    let buffers = schedule
-        .lifetimes
-        .iter()
-        .zip(&placed.offsets)
-        .map(|(l, &offset)| ArenaBuffer {
-            name: graph.node(l.node).name.clone(),
-            offset,
-            size: l.size,
-            start: l.start,
-            end: l.end,
-        })
-        .collect();
-    Ok((buffers, placed.height, placed.lower_bound))
+    Ok(placed)
 }
 
 /// Finds where values are.
 struct Finder<'a> {
     program: &'a Program,
     graph: &'a Graph,
-    offsets: &'a HashMap<NodeId, u64>,
+    buffers: &'a HashMap<NodeId, ArenaBuffer>,
 }
 
 impl Finder<'_> {
@@ -102,9 +124,9 @@ impl Finder<'_> {
                 Ok(shift(self.place(source)?, u64::from(*start) * element))
             }
             _ => {
-                let offset = self.offsets.get(&id).copied();
-                let offset = offset.ok_or_else(|| Error::bug(format!("{} has no place", node.name)))?;
-                Ok(Place::Arena { offset, stride })
+                let found = self.buffers.get(&id);
+                let buffer = found.ok_or_else(|| Error::bug(format!("{} has no place", node.name)))?;
+                Ok(Place::Arena { unit: buffer.unit.clone(), offset: buffer.offset, stride })
             }
         }
     }
@@ -117,6 +139,10 @@ impl Finder<'_> {
         let node = self.graph.node(id);
         let mut args: Vec<Place> = self.graph.inputs(id).into_iter().map(|i| self.place(i)).collect::<Result<_>>()?;
         args.push(self.place(id)?);
+        if node.op == Op::Move && node.ty.shape.len() == 1 {
+            let element = encode::row_bytes(&node.ty) / u64::from(node.ty.width()).max(1);
+            args = args.into_iter().map(|place| with_stride(place, element)).collect();
+        }
         let dims = work.dims().into_iter().map(|(_, d)| size(&d, &node.op)).collect();
         let scalars = work.scalars().into_iter().map(|(_, s)| s).collect();
         Ok(Step { kernel, node: node.name.clone(), args, dims, scalars })
@@ -132,9 +158,18 @@ impl Finder<'_> {
 
 fn shift(place: Place, by: u64) -> Place {
     match place {
-        Place::Arena { offset, stride } => Place::Arena { offset: offset + by, stride },
+        Place::Arena { unit, offset, stride } => Place::Arena { unit, offset: offset + by, stride },
         Place::Weight { id, offset, stride } => Place::Weight { id, offset: offset + by, stride },
         Place::State { id, offset, stride } => Place::State { id, offset: offset + by, stride },
+    }
+}
+
+/// The same place seen as rows of `bytes`.
+fn with_stride(place: Place, bytes: u64) -> Place {
+    match place {
+        Place::Arena { unit, offset, .. } => Place::Arena { unit, offset, stride: bytes },
+        Place::Weight { id, offset, .. } => Place::Weight { id, offset, stride: bytes },
+        Place::State { id, offset, .. } => Place::State { id, offset, stride: bytes },
     }
 }
 
@@ -151,7 +186,7 @@ fn size(dim: &Dim, op: &Op) -> Size {
 pub struct Peak {
     /// Mapped weight files.
     pub weights: u64,
-    /// The largest arena of all phases: it is allocated once and shared.
+    /// Per unit the largest arena of all phases: it is allocated once and shared.
     pub arena: u64,
     /// KV cache and image tokens.
     pub states: u64,
@@ -167,7 +202,12 @@ impl Peak {
 /// What a phase promises to stay within.
 pub fn peak(program: &Program, plan: &Plan, phase: &PhasePlan) -> Peak {
     let weights = phase.segments.iter().map(|s| plan.segments[*s].bytes).sum();
-    let arena = plan.phases.iter().map(|p| p.arena).max().unwrap_or(0);
+    let units: BTreeSet<&str> = plan.phases.iter().flat_map(|p| &p.arenas).map(|a| a.unit.as_str()).collect();
+    let largest = |unit: &str| {
+        let arenas = plan.phases.iter().flat_map(|p| &p.arenas).filter(|a| a.unit == unit);
+        arenas.map(|a| a.bytes).max().unwrap_or(0)
+    };
+    let arena = units.into_iter().map(largest).sum();
     let states = program.states.iter().map(|s| encode::bytes(&s.ty)).sum();
     Peak { weights, arena, states }
 }

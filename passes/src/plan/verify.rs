@@ -42,13 +42,13 @@ fn fault(phase: &PhasePlan, node: &str, why: &str) -> Error {
 
 fn disjoint(phase: &PhasePlan) -> Result<()> {
     for (i, a) in phase.buffers.iter().enumerate() {
-        if a.offset + a.size > phase.arena {
+        if a.offset + a.size > phase.arenas.iter().find(|x| x.unit == a.unit).map_or(0, |x| x.bytes) {
             return Err(fault(phase, &a.name, "ends behind the arena"));
         }
         for b in &phase.buffers[i + 1..] {
             let same_time = a.start < b.end && b.start < a.end;
             let same_bytes = a.offset < b.offset + b.size && b.offset < a.offset + a.size;
-            if same_time && same_bytes {
+            if same_time && same_bytes && a.unit == b.unit {
                 return Err(fault(phase, &a.name, &format!("overlaps {}", b.name)));
             }
         }
@@ -65,8 +65,8 @@ fn inside(
     place: &Place,
 ) -> std::result::Result<(), String> {
     match place {
-        Place::Arena { offset, .. } => {
-            let mut alive = phase.buffers.iter().filter(|b| b.start <= step && step < b.end);
+        Place::Arena { unit, offset, .. } => {
+            let mut alive = phase.buffers.iter().filter(|b| b.unit == *unit && b.start <= step && step < b.end);
             let home = alive.any(|b| b.offset <= *offset && *offset < b.offset + b.size.max(1));
             if home { Ok(()) } else { Err(format!("nothing is at arena offset {offset}")) }
         }

@@ -2,7 +2,7 @@
 //! protobuf compiler is needed). The runtime reads it and decides nothing.
 
 /// Version of the manifest this crate writes and reads; another one is refused.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Entry that holds the manifest.
 pub const MANIFEST_ENTRY: &str = "manifest.pb";
 /// Entry that holds the tokenizer, in the form of Hugging Face's `tokenizers`.
@@ -59,30 +59,35 @@ pub struct Manifest {
     /// Sizes the plan provides for.
     #[prost(message, optional, tag = "16")]
     pub limits: Option<Limits>,
+    /// Units beside the CPU that steps are placed on, `gpu` or `npu`; [`Place::unit`] and [`Phase::arenas`] go by
+    /// this order.
+    #[prost(string, repeated, tag = "17")]
+    pub units: Vec<String>,
 }
 
-/// A shared object with all kernels of one instruction set level.
+/// Kernels of one unit and instruction set level. The CPU's libraries hold every kernel, so that any step can run
+/// there; those of other units the kernels placed on them.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Library {
     /// Level, e.g. `avx512vnni`.
     #[prost(string, tag = "1")]
     pub level: String,
-    /// Instruction set family it was built for: `x86-64`, `aarch64`.
+    /// Instruction set family it was built for: `x86-64`, `aarch64`, `opencl`, `hexagon`.
     #[prost(string, tag = "2")]
     pub family: String,
     /// CPU features it needs.
     #[prost(string, repeated, tag = "3")]
     pub needs: Vec<String>,
-    /// Entry of the shared object.
+    /// Entry of the shared object, or of the OpenCL text.
     #[prost(string, tag = "4")]
     pub entry: String,
     /// Entry of its source text; empty for stock kernels.
     #[prost(string, tag = "5")]
     pub source: String,
-    /// Function name per kernel, by kernel index.
+    /// Function name per kernel, by kernel index; empty where the library lacks the kernel.
     #[prost(string, repeated, tag = "6")]
     pub symbols: Vec<String>,
-    /// Unit: `cpu`.
+    /// Unit: `cpu`, `gpu`, `npu`.
     #[prost(string, tag = "7")]
     pub unit: String,
 }
@@ -105,6 +110,9 @@ pub struct Kernel {
     /// Number of `scalar` values it takes.
     #[prost(uint32, tag = "5")]
     pub scalars: u32,
+    /// Type text of its result, e.g. `f32[tokens<=256,512]`.
+    #[prost(string, tag = "6")]
+    pub result: String,
 }
 
 /// Weights mapped and released together.
@@ -167,7 +175,7 @@ pub struct Phase {
     /// Segments that must be mapped while it runs.
     #[prost(uint32, repeated, tag = "2")]
     pub segments: Vec<u32>,
-    /// Bytes of its arena.
+    /// Bytes of its arena on the CPU.
     #[prost(uint64, tag = "3")]
     pub arena: u64,
     /// Names of its variables; [`Size::var`] and the caller's values go by this order.
@@ -182,9 +190,12 @@ pub struct Phase {
     /// Launches in order.
     #[prost(message, repeated, tag = "7")]
     pub steps: Vec<Step>,
-    /// Promised peak while it runs: mapped weights + arena + states, bytes.
+    /// Promised peak while it runs: mapped weights + arenas + states, bytes.
     #[prost(uint64, tag = "8")]
     pub peak: u64,
+    /// Bytes of its arenas on [`Manifest::units`].
+    #[prost(uint64, repeated, tag = "9")]
+    pub arenas: Vec<u64>,
 }
 
 /// A named buffer at the border.
@@ -222,6 +233,9 @@ pub struct Place {
     /// Bytes that may be touched from `offset` on.
     #[prost(uint64, tag = "5")]
     pub bytes: u64,
+    /// Whose arena: 0 the CPU's, else that of [`Manifest::units`] `unit - 1`.
+    #[prost(uint32, tag = "6")]
+    pub unit: u32,
 }
 
 /// Kinds of memory.
@@ -254,6 +268,9 @@ pub struct Step {
     /// Node name, for people.
     #[prost(string, tag = "5")]
     pub node: String,
+    /// Not 0: no launch, but a copy of `dims[0]` rows of so many bytes from `args[0]` to `args[1]`.
+    #[prost(uint64, tag = "6")]
+    pub copy: u64,
 }
 
 /// A size in a launch.

@@ -56,6 +56,8 @@ typedef struct mcv_options {
     float repetition_penalty; /* Above 0; 1 is none. */
     uint32_t top_k;    /* 0 keeps all tokens. */
     uint64_t seed;     /* Equal seeds give equal answers. */
+    const char *units; /* Units to use, e.g. "cpu" or "cpu,gpu". Default: all that the model is compiled for. */
+    const char *cache; /* Folder for programs that the GPU's driver built. Default: the user's cache folder. */
 } mcv_options;
 
 /* Costs of the last turn. Set `size` to sizeof(mcv_stats_t) before the call. Bytes are bytes, times are seconds. */

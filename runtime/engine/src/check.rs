@@ -4,7 +4,7 @@ mod border;
 
 use crate::error::{Error, Result};
 use mcv_artifact::Archive;
-use mcv_artifact::manifest::{FORMAT, Manifest, Memory, Phase, Place};
+use mcv_artifact::manifest::{FORMAT, Kernel, Manifest, Memory, Phase, Place, Step};
 
 /// Refuses what can't be run, naming the field.
 pub fn check(archive: &Archive, manifest: &Manifest) -> Result<()> {
@@ -64,7 +64,11 @@ fn check_phase(manifest: &Manifest, phase: &Phase) -> std::result::Result<(), St
     for port in phase.inputs.iter().chain(&phase.outputs) {
         let place = port.place.as_ref().ok_or(format!("{} has no place", port.name))?;
         let bytes = (u64::from(port.width) * u64::from(port.max_rows)).checked_mul(4);
-        if place.memory != Memory::Arena as i32 || bytes.is_none_or(|b| place.bytes < b) || place.offset % 4 != 0 {
+        if place.memory != Memory::Arena as i32
+            || place.unit != 0
+            || bytes.is_none_or(|b| place.bytes < b)
+            || place.offset % 4 != 0
+        {
             return Err(format!("{}: bad place", port.name));
         }
         check_place(manifest, phase, place).map_err(|e| format!("{}: {e}", port.name))?;
@@ -76,6 +80,7 @@ fn check_phase(manifest: &Manifest, phase: &Phase) -> std::result::Result<(), St
         if counts != (kernel.args as usize, kernel.dims as usize, kernel.scalars as usize) {
             return Err(format!("{}: argument counts don't fit kernel {}", step.node, step.kernel));
         }
+        check_copy(step, kernel).map_err(|e| format!("{}: {e}", step.node))?;
         if let Some(size) = step.dims.iter().find(|d| d.var as usize > phase.variables.len()) {
             return Err(format!("{}: no variable {}", step.node, size.var));
         }
@@ -87,10 +92,24 @@ fn check_phase(manifest: &Manifest, phase: &Phase) -> std::result::Result<(), St
     Ok(())
 }
 
+/// A copy has one source, one result, and rows that don't overlap.
+fn check_copy(step: &Step, kernel: &Kernel) -> std::result::Result<(), String> {
+    let wide = step.args.iter().all(|p| p.stride >= step.copy && i64::try_from(p.stride).is_ok());
+    match step.copy {
+        0 if kernel.unit.is_empty() => Err("a launch without a unit".into()),
+        0 => Ok(()),
+        _ if step.args.len() == 2 && !step.dims.is_empty() && wide => Ok(()),
+        bytes => Err(format!("rows of {bytes} bytes can't be copied")),
+    }
+}
+
 fn check_place(manifest: &Manifest, phase: &Phase, place: &Place) -> std::result::Result<(), String> {
     let index = place.index as usize;
     let size = match Memory::try_from(place.memory) {
-        Ok(Memory::Arena) => phase.arena,
+        Ok(Memory::Arena) => match place.unit as usize {
+            0 => phase.arena,
+            unit => phase.arenas.get(unit - 1).copied().ok_or(format!("no unit {unit}"))?,
+        },
         Ok(Memory::Weight) => {
             let weight = manifest.weights.get(index).ok_or(format!("no weight {index}"))?;
             if !phase.segments.contains(&weight.segment) {

@@ -52,13 +52,32 @@ impl PhaseMemory {
     }
 }
 
-/// Costs of the last turn; `load_seconds`, `threads` and `level` are the session's.
+/// A unit beside the CPU that the artifact was compiled for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitState {
+    /// `gpu` or `npu`.
+    pub name: String,
+    /// The device and its driver; none where the CPU does its work.
+    pub device: Option<String>,
+    /// Why the CPU took over what.
+    pub notes: Vec<String>,
+}
+
+impl UnitState {
+    fn json(&self) -> Value {
+        json!({"unit": self.name, "device": self.device, "notes": self.notes})
+    }
+}
+
+/// Costs of the last turn; `load_seconds`, `threads`, `units` and `level` are the session's.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stats {
     /// Instruction set level of the kernels.
     pub level: String,
     /// Threads at work.
     pub threads: usize,
+    /// Units beside the CPU.
+    pub units: Vec<UnitState>,
     /// Opening the artifact.
     pub load_seconds: f64,
     /// Slicing, resizing and normalizing pictures.
@@ -99,6 +118,7 @@ impl Stats {
         Stats {
             level: self.level.clone(),
             threads: self.threads,
+            units: self.units.clone(),
             load_seconds: self.load_seconds,
             context_tokens: self.context_tokens,
             ..Stats::default()
@@ -121,6 +141,7 @@ impl Stats {
         json!({
             "level": self.level,
             "threads": self.threads,
+            "units": self.units.iter().map(UnitState::json).collect::<Vec<_>>(),
             "load_seconds": self.load_seconds,
             "image_seconds": self.image_seconds,
             "vision_seconds": self.vision_seconds,

@@ -198,7 +198,8 @@ fn a_full_context_ends_the_answer() {
 #[test]
 fn the_inside_shows() {
     let directory = tempfile::tempdir().unwrap();
-    let options = Options { threads: Some(1), profile: true, verify: true, level: Some("plain".into()) };
+    let options =
+        Options { threads: Some(1), profile: true, verify: true, level: Some("plain".into()), ..Options::default() };
     let mut session = Session::open(fake::write(directory.path(), SIZES), &options).unwrap();
     let (vectors, width) = session.encode_slices(&picture(30, 20)).unwrap();
     assert_eq!((vectors.len() % QUERIES as usize, width), (0, 1));

@@ -40,7 +40,7 @@ pub fn summary(outcome: &Outcome, args: &CompileArgs) -> serde_json::Value {
         .map(|p| {
             let peak = peak(&outcome.program, &outcome.plan, p);
             json!({
-                "name": p.name, "steps": p.steps.len(), "arena_bytes": p.arena, "arena_lower_bound": p.arena_lower_bound,
+                "name": p.name, "steps": p.steps.len(), "arena_bytes": p.arena_bytes(), "arena_lower_bound": p.arena_lower_bound(),
                 "weights_bytes": peak.weights, "states_bytes": peak.states, "peak_bytes": peak.total(),
             })
         })

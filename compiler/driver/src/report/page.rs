@@ -103,15 +103,15 @@ fn residency(html: &mut String, outcome: &Outcome) {
 fn arenas(html: &mut String, outcome: &Outcome) {
     html.push_str("<h2>Arenas</h2><p class='note'>Across: steps of the phase. Up: bytes. Each rectangle is a value from the step that makes it to the last that reads it.</p>");
     for phase in &outcome.plan.phases {
-        let over = 100.0 * (phase.arena as f64 / phase.arena_lower_bound.max(1) as f64 - 1.0);
+        let over = 100.0 * (phase.arena_bytes() as f64 / phase.arena_lower_bound().max(1) as f64 - 1.0);
         let _ = write!(
             html,
             "<h3>{}: {} ({} values, {} steps; {over:.1} % above the largest sum of live values)</h3>{}",
             phase.name,
-            mib(phase.arena),
+            mib(phase.arena_bytes()),
             phase.buffers.len(),
             phase.steps.len(),
-            timeline::arena(phase)
+            phase.arenas.iter().map(|a| timeline::arena(phase, a)).collect::<String>()
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Memory over time as SVG: arena buffers by step and offset, and what is resident in each phase.
 
 use crate::compile::Outcome;
-use mcv_ir::plan::PhasePlan;
+use mcv_ir::plan::{Arena, PhasePlan};
 use mcv_passes::plan::peak;
 use std::fmt::Write;
 
@@ -9,14 +9,17 @@ use std::fmt::Write;
 const SIZE: (f64, f64) = (860.0, 240.0);
 const PALETTE: [&str; 8] = ["#4e79a7", "#f28e2b", "#76b7b2", "#e15759", "#59a14f", "#b07aa1", "#edc948", "#9c755f"];
 
-/// One phase's arena: x is time in steps, y is the offset in the arena.
-pub fn arena(phase: &PhasePlan) -> String {
+/// One of a phase's arenas: x is time in steps, y is the offset in the arena.
+pub fn arena(phase: &PhasePlan, arena: &Arena) -> String {
     let (width, height) = SIZE;
     let x = |step: u32| f64::from(step) / phase.steps.len().max(1) as f64 * width;
-    let y = |bytes: u64| bytes as f64 / phase.arena.max(1) as f64 * height;
-    let mut svg = format!("<svg viewBox='0 0 {width} {height}' role='img' aria-label='arena of {}'>", phase.name);
+    let y = |bytes: u64| bytes as f64 / arena.bytes.max(1) as f64 * height;
+    let mut svg = format!(
+        "<svg viewBox='0 0 {width} {height}' role='img' aria-label='arena of {} on {}'>",
+        phase.name, arena.unit
+    );
     let _ = write!(svg, "<rect width='{width}' height='{height}' class='ground'/>");
-    for (index, b) in phase.buffers.iter().enumerate() {
+    for (index, b) in phase.buffers.iter().filter(|b| b.unit == arena.unit).enumerate() {
         let _ = write!(
             svg,
             "<rect x='{:.2}' y='{:.2}' width='{:.2}' height='{:.2}' fill='{}'><title>{}: {} at {}, steps {} to {}</title></rect>",

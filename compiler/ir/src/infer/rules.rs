@@ -32,6 +32,14 @@ pub(super) fn result(op: &Op, inputs: &[&TensorType], env: &Env) -> Result<Tenso
             let (_, width) = args(&["x"], 0)?.float_matrix(0)?;
             Ok(TensorType::f32([Dim::Is(1), Dim::Is(width)]))
         }
+        Op::Move => moved(&args(&["x"], 0)?),
+    }
+}
+
+fn moved(args: &Args) -> Result<TensorType> {
+    match args.get(0)? {
+        ty if (1..=2).contains(&ty.shape.len()) => Ok(ty.clone()),
+        _ => Err(args.fail(0, format_args!("rows"))),
     }
 }
 

@@ -91,6 +91,7 @@ pub(super) fn op(name: &str, a: &mut Attributes) -> Option<Op> {
         "columns" => Op::Columns { start: a.int("start")?, len: a.int("len")? },
         "concat" => Op::Concat,
         "last_row" => Op::LastRow,
+        "move" => Op::Move,
         "scale" => Op::Pointwise(Pointwise::Scale(a.float("factor")?)),
         "quantize" => Op::Pointwise(Pointwise::Quantize { group: u16::try_from(a.int("group")?).ok()? }),
         plain => Op::Pointwise(pointwise(plain)?),

@@ -21,6 +21,8 @@ pub struct McvOptions {
     pub repetition_penalty: f32,
     pub top_k: u32,
     pub seed: u64,
+    pub units: *const c_char,
+    pub cache: *const c_char,
 }
 
 /// Options without pointers.
@@ -49,13 +51,18 @@ pub(super) unsafe fn read(options: *const McvOptions) -> Result<Read> {
         std::ptr::copy_nonoverlapping(options.cast::<u8>(), (&raw mut known).cast::<u8>(), bytes);
         known
     };
-    let level = if known.level.is_null() { None } else { Some(unsafe { super::text(known.level, "level") }?) };
+    let text = |value: *const c_char, name| -> Result<Option<String>> {
+        if value.is_null() { Ok(None) } else { unsafe { super::text(value, name) }.map(|t| Some(t.to_owned())) }
+    };
+    let units = text(known.units, "units")?.map(|list| list.split(',').map(|u| u.trim().to_owned()).collect());
     Ok(Read {
         open: Options {
             threads: (known.threads > 0).then_some(known.threads as usize),
-            level: level.map(str::to_owned),
+            level: text(known.level, "level")?,
             profile: false,
             verify: known.verify != 0,
+            units,
+            cache: text(known.cache, "cache")?.map(Into::into),
         },
         max_tokens: (known.max_tokens > 0).then_some(known.max_tokens as usize),
         sampling: (known.sample != 0).then_some(Sampling {

@@ -43,8 +43,8 @@ pub struct Kernel {
 pub struct Library {
     /// Level that was picked.
     pub level: String,
-    /// Kernels by index.
-    pub kernels: Vec<Kernel>,
+    /// Kernels by index; none for copies.
+    pub kernels: Vec<Option<Kernel>>,
     _object: Object,
 }
 
@@ -55,6 +55,8 @@ struct Object {
     _file: Option<std::fs::File>,
 }
 
+/// The unit of libraries that are loaded here.
+const CPU: &str = "cpu";
 /// Largest kernel library that is accepted.
 const MAX_BYTES: u64 = 256 << 20;
 
@@ -66,19 +68,28 @@ pub fn load(archive: &Archive, manifest: &Manifest, only: Option<&str>) -> Resul
         let reason = e.source().map_or(String::new(), |reason| format!(" ({reason})"));
         Error::Device(format!("kernels {} can't be loaded: {e}{reason}; compile for another --target", entry.entry))
     })?;
-    let kernels = entry.symbols.iter().map(|s| resolve(&object.handle, s, &entry.entry)).collect::<Result<_>>()?;
+    let resolved = |s: &String| match s.as_str() {
+        "" => Ok(None),
+        symbol => resolve(&object.handle, symbol, &entry.entry).map(Some),
+    };
+    let kernels = entry.symbols.iter().map(resolved).collect::<Result<_>>()?;
     Ok(Library { level: entry.level.clone(), kernels, _object: object })
 }
 
 fn pick<'a>(manifest: &'a Manifest, only: Option<&str>) -> Result<&'a Entry> {
     let fits = |l: &&Entry| {
-        l.family == features::FAMILY
+        l.unit == CPU
+            && l.family == features::FAMILY
             && l.needs.iter().all(|n| features::has(n))
             && only.is_none_or(|level| level == l.level)
     };
     manifest.libraries.iter().find(fits).ok_or_else(|| {
-        let have: Vec<String> =
-            manifest.libraries.iter().map(|l| format!("{}/{} [{}]", l.family, l.level, l.needs.join(" "))).collect();
+        let have: Vec<String> = manifest
+            .libraries
+            .iter()
+            .filter(|l| l.unit == CPU)
+            .map(|l| format!("{}/{} [{}]", l.family, l.level, l.needs.join(" ")))
+            .collect();
         Error::Device(format!(
             "no kernels in this artifact fit this {} CPU{}; it holds {}; compile for another --target",
             features::FAMILY,

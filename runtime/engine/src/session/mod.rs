@@ -18,6 +18,7 @@ mod model;
 mod open;
 mod pictures;
 mod turn;
+mod units;
 
 pub use inspect::StepTime;
 pub use open::Options;

@@ -106,7 +106,7 @@ impl Model {
         let state = self.manifest.states.iter().find(|s| s.name == IMAGE_TOKENS);
         let width = state.map_or(0, |s| s.stride as usize / 4);
         let count = slices * self.queries * width;
-        Ok((self.machine.state::<f32>(IMAGE_TOKENS, count)?.to_vec(), width))
+        Ok((self.machine.state::<f32>(IMAGE_TOKENS, count)?, width))
     }
 
     /// Promised peak of a phase in bytes.

@@ -1,7 +1,7 @@
 //! Opens an artifact: check everything once, so that turns need no checks.
 
 use super::model::Model;
-use super::{CancelHandle, Context, Session};
+use super::{CancelHandle, Context, Session, units};
 use crate::check::check;
 use crate::device::library;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::stats::Stats;
 use crate::text::{Chat, ImageTemplate, Sampling, Template, Tokenizer};
 use mcv_artifact::manifest::{self as wire, Around, MANIFEST_ENTRY, Manifest, TOKENIZER_ENTRY};
 use mcv_artifact::{Archive, Fault, Message};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,6 +32,10 @@ pub struct Options {
     pub profile: bool,
     /// Whether to compare all data with its SHA-256 first, which reads the whole file.
     pub verify: bool,
+    /// Units beside the CPU that are used; all that the artifact is compiled for if absent.
+    pub units: Option<Vec<String>>,
+    /// Folder where programs that a driver built are kept; the user's cache folder if absent.
+    pub cache: Option<PathBuf>,
 }
 
 impl Session {
@@ -49,11 +53,17 @@ impl Session {
         let manifest = read_manifest(&archive)?;
         let (tokenizer, chat) = read_text(&archive, &manifest)?;
         let library = library::load(&archive, &manifest, options.level.as_deref())?;
-        let mut machine = Machine::new(archive, Arc::clone(&manifest), library, threads)?;
+        let units = units::open(&archive, &manifest, options)?;
+        let mut machine = Machine::new(archive, Arc::clone(&manifest), library, threads, units)?;
         if options.profile {
             machine.enable_profile();
         }
-        let stats = Stats { level: machine.level().to_owned(), threads: machine.threads(), ..Stats::default() };
+        let stats = Stats {
+            level: machine.level().to_owned(),
+            threads: machine.threads(),
+            units: machine.units(),
+            ..Stats::default()
+        };
         let generation = manifest.generation.clone().unwrap_or_default();
         let mut session = Session {
             stop: manifest.chat.as_ref().map_or_else(Vec::new, |c| c.stop.clone()),

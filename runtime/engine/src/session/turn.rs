@@ -105,6 +105,7 @@ impl Session {
         let cutting = slices.seconds - cutting;
         self.stats.image_seconds += cutting;
         self.stats.vision_seconds += started.elapsed().as_secs_f64() - cutting;
+        self.stats.units = self.model.machine.units();
         let memory = self.memory("vision");
         self.stats.vision = Some(memory);
         Ok(())
@@ -124,6 +125,7 @@ impl Session {
             self.stats.prefill_tokens += tokens.len();
         }
         self.stats.prefill_seconds += started.elapsed().as_secs_f64();
+        self.stats.units = self.model.machine.units();
         let memory = self.memory("prefill");
         self.stats.prefill = Some(memory);
         Ok(())

@@ -49,7 +49,7 @@ fn kernels(directory: &Path) -> Vec<u8> {
 /// Its manifest.
 pub fn manifest(sizes: Sizes) -> Manifest {
     let Sizes { context, chunk, slices, patches } = sizes;
-    let kernel = |dims, args| Kernel { text: "fake".into(), unit: "cpu".into(), dims, args, scalars: 0 };
+    let kernel = |dims, args| Kernel { text: "fake".into(), unit: "cpu".into(), dims, args, ..Kernel::default() };
     let library = Library {
         level: "plain".into(),
         family: mcv_runtime::device::features::FAMILY.into(),
@@ -99,12 +99,12 @@ impl Arena {
 }
 
 fn state_place(index: u32, rows: u32) -> Place {
-    Place { memory: Memory::State as i32, index, offset: 0, stride: 4, bytes: u64::from(rows) * 4 }
+    Place { memory: Memory::State as i32, index, offset: 0, stride: 4, bytes: u64::from(rows) * 4, unit: 0 }
 }
 
 fn step(kernel: u32, args: Vec<Place>, vars: &[u32]) -> Step {
     let dims = vars.iter().map(|var| Size { value: 0, var: *var }).collect();
-    Step { kernel, args, dims, scalars: Vec::new(), node: format!("node{kernel}") }
+    Step { kernel, args, dims, scalars: Vec::new(), node: format!("node{kernel}"), copy: 0 }
 }
 
 fn vision(patches: u32, sizes: Sizes) -> Phase {

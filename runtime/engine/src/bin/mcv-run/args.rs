@@ -50,6 +50,12 @@ pub struct Args {
     /// Instruction set level of the kernels [default: the best this CPU has]
     #[arg(long, value_name = "LEVEL")]
     pub level: Option<String>,
+    /// Units to use, e.g. cpu or cpu,gpu [default: all that the model is compiled for]
+    #[arg(long, value_name = "UNITS", value_delimiter = ',')]
+    pub units: Option<Vec<String>>,
+    /// Folder for programs that the GPU's driver built [default: the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
     /// Compare the whole model with its digests first
     #[arg(long)]
     pub verify: bool,
@@ -72,6 +78,8 @@ impl Args {
             level: self.level.clone(),
             profile: self.profile,
             verify: self.verify,
+            units: self.units.clone(),
+            cache: self.cache.clone(),
         }
     }
 

@@ -34,6 +34,10 @@ pub fn print_stats(stats: &Stats) {
     let finish = stats.finish.map_or("unfinished", |f| f.word());
     let first = stats.first_token_seconds.unwrap_or(0.0);
     let mut text = format!("kernels  {level}, {threads} threads, opened in {load_seconds:.3} s\n");
+    for unit in &stats.units {
+        text += &format!("{:8} {}\n", unit.name, unit.device.as_deref().unwrap_or("none"));
+        unit.notes.iter().for_each(|note| text += &format!("         {note}\n"));
+    }
     if *slices > 0 {
         text += &format!(
             "pictures {slices} slices, {patches} patches: cut {image_seconds:.3} s, vision {vision_seconds:.3} s\n"

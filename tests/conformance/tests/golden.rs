@@ -1,19 +1,18 @@
 //! The emitted text, one file per op family at the portable level; `MCV_BLESS=1` rewrites.
 
-#[allow(dead_code)]
-mod call;
-
-use call::cases;
-use mcv_ir::Kernel;
+use mcv_conformance::cases;
 use mcv_ir::target::{Mode, Target};
+use mcv_ir::{Kernel, Layout};
 use mcv_targets::CpuTarget;
 use std::path::Path;
+
+const PANELS: Layout = Layout::Panels { rows: 16, depth: 4 };
 
 #[test]
 fn emitted_text_is_as_recorded() {
     let target = CpuTarget::x86_64();
     let level = &target.levels()[0];
-    let all = [cases::matmuls(), cases::one_row(), cases::row_ops(), cases::attention()].concat();
+    let all = [cases::matmuls(PANELS), cases::one_row(PANELS), cases::row_ops(), cases::attention()].concat();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut names = Vec::new();
     for kernel in all {

@@ -1,7 +1,7 @@
-//! Kernels on awkward sizes.
+//! Kernels on awkward sizes. Matrix products take the panels that the unit wants.
 
+use crate::call::Call;
 use mcv_ir::{Act, Dim, Elem, Kernel, Layout, Op, Pointwise, StateId, TensorType};
-use mcv_targets::cpu::supports::PANELS;
 
 const Q8: Elem = Elem::Q8 { group: 32 };
 const Q4: Elem = Elem::Q4 { group: 32 };
@@ -40,18 +40,40 @@ fn finish(op: Op, mut args: Vec<TensorType>, epilogue: &[Pointwise], vectors: El
     Kernel::new(op, epilogue.to_vec(), args, result)
 }
 
-fn matmul(weight: Elem, n: u32, k: u32, epilogue: &[Pointwise], bias: Elem) -> Kernel {
+fn matmul(panels: Layout, weight: Elem, n: u32, k: u32, epilogue: &[Pointwise], bias: Elem) -> Kernel {
     let x = match weight {
         Elem::Q8 { group } | Elem::Q4 { group } => rows(Elem::Q8 { group }, k).with_layout(Layout::Summed),
         _ => rows(Elem::F32, k),
     };
     let gated = epilogue.iter().any(|p| matches!(p, Pointwise::Gated(_)));
-    let w = fixed(weight, [n, k]).with_layout(PANELS);
+    let w = fixed(weight, [n, k]).with_layout(panels);
     finish(Op::MatMul, vec![x, w], epilogue, bias, if gated { n / 2 } else { n })
 }
 
+/// All of them, with the calls each is checked on.
+pub fn all(panels: Layout) -> Vec<(Kernel, Vec<Call>)> {
+    let with =
+        |kernels: Vec<Kernel>, calls: &[Call]| kernels.into_iter().map(|k| (k, calls.to_vec())).collect::<Vec<_>>();
+    let (rows, contexts) = (by_rows(), by_context());
+    let one = [Call { rows: 1, context: 1, at: 0 }];
+    [with(matmuls(panels), &rows), with(one_row(panels), &one), with(row_ops(), &rows), with(attention(), &contexts)]
+        .concat()
+}
+
+/// Awkward numbers of rows.
+pub fn by_rows() -> Vec<Call> {
+    [1, 2, 3, 7, 8, 9, 31, 33].map(|rows| Call { rows, context: rows, at: rows % 5 }).into()
+}
+
+/// Awkward numbers of queries and keys.
+pub fn by_context() -> Vec<Call> {
+    let sizes = [(1, 1), (1, 17), (1, 200), (2, 2), (3, 70), (7, 64), (9, 9), (31, 33), (33, 100)];
+    sizes.map(|(rows, context)| Call { rows, context, at: 0 }).into()
+}
+
 /// Matrix products.
-pub fn matmuls() -> Vec<Kernel> {
+pub fn matmuls(panels: Layout) -> Vec<Kernel> {
+    let matmul = |w, n, k, epilogue: &[Pointwise], bias| matmul(panels, w, n, k, epilogue, bias);
     use Pointwise::{Add, Bias, Mul, Scale};
     let (gelu, tanh) = (Pointwise::Act(Act::Gelu), Pointwise::Act(Act::GeluTanh));
     vec![
@@ -71,7 +93,8 @@ pub fn matmuls() -> Vec<Kernel> {
 }
 
 /// Matrix products of one row, known at compile time.
-pub fn one_row() -> Vec<Kernel> {
+pub fn one_row(panels: Layout) -> Vec<Kernel> {
+    let matmul = |w, n, k, epilogue: &[Pointwise], bias| matmul(panels, w, n, k, epilogue, bias);
     let mut all = vec![
         matmul(Q4, 127, 96, &[Pointwise::Add], Elem::F32),
         matmul(Q4, 96, 64, &[SILU], Elem::F32),

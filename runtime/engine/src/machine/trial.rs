@@ -1,0 +1,164 @@
+//! A device's kernels are tried once each on real data: the CPU computes the same result, and a kernel that disagrees
+//! is never used. Drivers miscompile; users must not notice.
+
+use super::Machine;
+use crate::error::Result;
+
+/// Largest difference as a share of the largest value: the device may compute in half precision.
+const TOLERANCE: f32 = 2e-2;
+/// Steps of an 8-bit value by which results may differ.
+const STEPS: u8 = 2;
+
+/// What is known of each kernel.
+#[derive(Debug, Clone, Default)]
+pub struct Trials(Vec<Trial>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    Pending,
+    Good,
+    Bad,
+}
+
+impl Trials {
+    /// Nothing is known of `kernels` kernels.
+    pub fn new(kernels: usize) -> Self {
+        Trials(vec![Trial::Pending; kernels])
+    }
+
+    /// Whether the kernel has not failed.
+    pub fn trusted(&self, kernel: usize) -> bool {
+        self.0.get(kernel).is_some_and(|t| *t != Trial::Bad)
+    }
+
+    /// Whether the kernel ran before.
+    pub fn tried(&self, kernel: usize) -> bool {
+        self.0.get(kernel).is_some_and(|t| *t != Trial::Pending)
+    }
+
+    /// Uses no kernel any more.
+    pub fn distrust_all(&mut self) {
+        self.0.fill(Trial::Bad);
+    }
+
+    fn set(&mut self, kernel: usize, good: bool) {
+        self.0[kernel] = if good { Trial::Good } else { Trial::Bad };
+    }
+}
+
+impl Machine {
+    /// Runs a step on its device and again on the CPU, compares, and keeps the CPU's result.
+    pub(super) fn try_step(&mut self, phase: usize, step: usize, slot: usize) -> Result<()> {
+        let outcome = self.submit(phase, step..step + 1, slot).and_then(|()| self.claim_memory());
+        let found = outcome.map(|()| self.result(phase, step).to_vec());
+        self.run_here(phase, step)?;
+        let kernel = self.phases[phase].steps[step].kernel;
+        let described = &self.manifest.kernels[kernel];
+        let verdict = found
+            .map_err(|e| e.to_string())
+            .and_then(|found| agree(&described.result, self.stride(phase, step), &found, self.result(phase, step)));
+        let unit = &mut self.units[slot];
+        unit.trials.set(kernel, verdict.is_ok());
+        if let Err(why) = verdict {
+            unit.notes.push(format!("{}: {} runs on the CPU: {why}", unit.name, described.text));
+        }
+        Ok(())
+    }
+
+    fn stride(&self, phase: usize, step: usize) -> usize {
+        self.phases[phase].steps[step].args.last().map_or(0, |arg| arg.stride as usize)
+    }
+
+    /// Bytes that a step may have written.
+    fn result(&self, phase: usize, step: usize) -> &[u8] {
+        let bound = &self.phases[phase].steps[step];
+        match bound.args.last() {
+            // SAFETY: the manifest's check holds the place's bytes against its memory; the CPU owns it now.
+            Some(arg) => unsafe { std::slice::from_raw_parts(arg.data, bound.result as usize) },
+            None => &[],
+        }
+    }
+}
+
+/// Whether two results of type `ty` and rows of `stride` bytes are the same up to rounding; what differs if not.
+fn agree(ty: &str, stride: usize, found: &[u8], wanted: &[u8]) -> std::result::Result<(), String> {
+    if found == wanted {
+        return Ok(());
+    }
+    if ty.starts_with("f32[") {
+        return close(&floats(found), &floats(wanted));
+    }
+    if ty.starts_with("f16[") {
+        return close(&halves(found), &halves(wanted));
+    }
+    let (values, floats_end) = quantized(ty).filter(|(_, end)| *end <= stride).ok_or(format!("no rule for {ty}"))?;
+    for (a, b) in found.chunks_exact(stride).zip(wanted.chunks_exact(stride)) {
+        let steps = |(a, b): (&u8, &u8)| (*a as i8).abs_diff(*b as i8);
+        if let Some(far) = a[..values].iter().zip(&b[..values]).map(steps).find(|d| *d > STEPS) {
+            return Err(format!("8-bit values differ by {far}"));
+        }
+        close(&floats(&a[values..floats_end]), &floats(&b[values..floats_end]))?;
+    }
+    Ok(())
+}
+
+/// Bytes of values, and of values and floats, in a row of `q8/group[rows,width]@summed`; layout: `mcv-ir`, `encode`.
+fn quantized(ty: &str) -> Option<(usize, usize)> {
+    let (group, rest) = ty.strip_prefix("q8/")?.split_once('[')?;
+    let group: usize = group.parse().ok().filter(|g| *g > 0)?;
+    let width: usize = rest.strip_suffix("]@summed")?.rsplit(',').next()?.parse().ok()?;
+    let groups = width.div_ceil(group);
+    Some((groups * group, groups * (group + 8)))
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+}
+
+fn halves(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+}
+
+/// Bytes behind the rows that were written are whatever was there before, the same in both.
+fn close(found: &[f32], wanted: &[f32]) -> std::result::Result<(), String> {
+    let differ = || found.iter().zip(wanted).filter(|(a, b)| a.to_bits() != b.to_bits());
+    let most = differ().map(|(_, b)| b.abs()).fold(0.0, f32::max);
+    let worst =
+        differ().map(|(a, b)| (a - b).abs()).fold(0.0, |m: f32, d| if d.is_nan() { f32::INFINITY } else { m.max(d) });
+    match worst <= TOLERANCE * most.max(1e-6) {
+        true => Ok(()),
+        false => Err(format!("results differ by {worst}, largest value {most}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn rounding_passes_and_wrong_values_do_not() {
+        let (a, b) = (bytes(&[1.0, -2.0, f32::NAN]), bytes(&[1.001, -2.0, f32::NAN]));
+        assert!(agree("f32[3]", 12, &a, &b).is_ok());
+        assert!(agree("f32[3]", 12, &a, &bytes(&[1.0, 2.0, 0.0])).is_err());
+        assert!(agree("f32[3]", 4, &bytes(&[f32::NAN]), &bytes(&[1.0])).is_err());
+        let row = |value: u8, scale: f32| [vec![value; 32], bytes(&[scale, 2.0])].concat();
+        assert!(agree("q8/32[rows<=4,30]@summed", 40, &row(255, 0.5), &row(0, 0.501)).is_ok());
+        assert!(agree("q8/32[rows<=4,30]@summed", 40, &row(255, 0.5), &row(0, 0.6)).is_err());
+        assert!(agree("q8/32[rows<=4,30]@summed", 40, &row(100, 0.5), &row(90, 0.5)).is_err());
+    }
+
+    #[test]
+    fn a_kernel_that_failed_is_never_trusted_again() {
+        let mut trials = Trials::new(2);
+        assert!(trials.trusted(0) && !trials.tried(0) && !trials.trusted(2));
+        trials.set(0, false);
+        trials.set(1, true);
+        assert!(!trials.trusted(0) && trials.tried(0) && trials.trusted(1));
+        trials.distrust_all();
+        assert!(!trials.trusted(1));
+    }
+}
