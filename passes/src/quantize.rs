@@ -63,7 +63,7 @@ fn choose(program: &Program, ctx: &Context) -> HashMap<WeightId, Elem> {
         let weight = program.weight(id);
         let elem = match reader {
             Reader::Float => Some(Elem::F32),
-            Reader::Any => ctx.recipe.elem(&weight.name),
+            Reader::Any => ctx.recipe.elem(&weight.name, weight.ty.width()),
         };
         elem.filter(|e| *e != weight.ty.elem).map(|e| (id, e))
     };

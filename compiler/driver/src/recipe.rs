@@ -1,7 +1,7 @@
 //! Recipes as YAML: built in by name, or a user's file.
 
 use mcv_ir::{Elem, Error, Result, TensorType};
-use mcv_passes::recipe::{Recipe, Rule};
+use mcv_passes::recipe::{Format, Recipe, Rule};
 use serde::Deserialize;
 
 const BUILT_IN: [(&str, &str); 3] = [
@@ -39,18 +39,17 @@ pub fn load(name: &str) -> Result<Recipe> {
 
 fn parse(text: &str, file: &str) -> Result<Recipe> {
     let read: File = serde_yaml::from_str(text).map_err(|e| Error::input(format!("recipe {file}: {e}")))?;
-    let elem = |field: &str, text: &str| -> Result<Option<Elem>> {
-        match text {
-            "keep" => Ok(None),
-            _ => element(text).map(Some).map_err(|e| Error::input(format!("recipe {file}: {field} '{text}': {e}"))),
-        }
+    let elem = |field: &str, text: &str| {
+        element(text).map_err(|e| Error::input(format!("recipe {file}: {field} '{text}': {e}")))
     };
-    let mut rules = Vec::new();
-    for line in &read.rules {
-        rules
-            .push(Rule { pattern: line.r#match.clone(), elem: elem(&format!("rule {}", line.r#match), &line.r#type)? });
-    }
-    let kv = elem("kv", &read.kv)?.unwrap_or(Elem::F16);
+    let format = |line: &Line| match line.r#type.as_str() {
+        "keep" => Ok(Format::Keep),
+        "q8/row" => Ok(Format::Q8Row),
+        text => elem(&format!("rule {}", line.r#match), text).map(Format::As),
+    };
+    let rule = |line: &Line| Ok(Rule { pattern: line.r#match.clone(), format: format(line)? });
+    let rules = read.rules.iter().map(rule).collect::<Result<_>>()?;
+    let kv = elem("kv", &read.kv)?;
     if !matches!(kv, Elem::F16 | Elem::F32) {
         return Err(Error::input(format!("recipe {file}: kv must be f16 or f32")));
     }

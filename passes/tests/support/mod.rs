@@ -7,10 +7,10 @@ pub mod parts;
 pub mod target;
 
 use mcv_ir::Elem;
-use mcv_passes::recipe::{Recipe, Rule};
+use mcv_passes::recipe::{Format, Recipe, Rule};
 
 /// A recipe from `(pattern, format)`; what no pattern fits is kept.
 pub fn recipe(rules: &[(&str, Elem)]) -> Recipe {
-    let rules = rules.iter().map(|(pattern, elem)| Rule { pattern: pattern.to_string(), elem: Some(*elem) });
+    let rules = rules.iter().map(|(pattern, elem)| Rule { pattern: pattern.to_string(), format: Format::As(*elem) });
     Recipe { rules: rules.collect(), ..Recipe::float() }
 }
