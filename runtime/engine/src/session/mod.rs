@@ -14,6 +14,7 @@
 mod answer;
 mod context;
 mod inspect;
+mod measure;
 mod model;
 mod open;
 mod pictures;
@@ -21,6 +22,7 @@ mod turn;
 mod units;
 
 pub use inspect::StepTime;
+pub use measure::PhaseWork;
 pub use open::Options;
 
 use crate::error::Result;

@@ -1,0 +1,59 @@
+//! `mcv-bench`: how fast a model runs here, and how near that is to what the machine can do at best.
+//!
+//! Every figure is a median of repeated runs on this machine, measured now; the limits are measured between the runs.
+
+mod limits;
+mod measure;
+mod table;
+
+use clap::Parser;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Measures prefill, decode, vision, opening and memory of a compiled model.
+#[derive(Debug, Parser)]
+#[command(name = "mcv-bench", version)]
+pub struct Args {
+    /// The model, as mcv-compile wrote it.
+    pub model: PathBuf,
+    /// Threads at work [default: all cores this process may use]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+    /// Runs per figure; the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+    /// Tokens per prefill
+    #[arg(long, value_delimiter = ',', default_value = "128,512")]
+    pub prefill: Vec<usize>,
+    /// Cache rows in use when decoding
+    #[arg(long, value_delimiter = ',', default_value = "64,2048")]
+    pub context: Vec<usize>,
+    /// Tokens per decode
+    #[arg(long, default_value_t = 16)]
+    pub decode: usize,
+    /// Pictures as WIDTHxHEIGHT
+    #[arg(long, value_delimiter = ',', default_value = "448x448,1344x1344")]
+    pub picture: Vec<String>,
+    /// Instruction set level of the kernels [default: the best this CPU has]
+    #[arg(long)]
+    pub level: Option<String>,
+    /// Units to use, e.g. cpu or cpu,gpu [default: all that the model is compiled for]
+    #[arg(long, value_delimiter = ',')]
+    pub units: Option<Vec<String>>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match measure::measure(&args) {
+        Ok(report) if args.json => println!("{}", report.json()),
+        Ok(report) => print!("{}", report.text()),
+        Err(why) => {
+            eprintln!("mcv-bench: {why}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
