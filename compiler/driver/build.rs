@@ -27,17 +27,17 @@ fn build_all(toolchain: &Toolchain, out: &Path, entries: &mut String) {
     let levels: Vec<&Level> = target.levels().iter().filter(|l| LEVELS.contains(&l.name)).collect();
     let built: Vec<String> = std::thread::scope(|scope| {
         let jobs: Vec<_> =
-            levels.iter().map(|level| scope.spawn(|| build_level(toolchain, target.family(), level, out))).collect();
+            levels.iter().map(|level| scope.spawn(|| build_level(toolchain, &target, level, out))).collect();
         jobs.into_iter().filter_map(|job| job.join().ok()).collect()
     });
     entries.push_str(&built.concat());
 }
 
 /// One line of the table, or nothing if the compiler refuses the level.
-fn build_level(toolchain: &Toolchain, family: &str, level: &Level, out: &Path) -> String {
-    let name = format!("{family}-{}", level.name);
+fn build_level(toolchain: &Toolchain, target: &CpuTarget, level: &Level, out: &Path) -> String {
+    let name = format!("{}-{}", target.family(), level.name);
     let object = out.join(format!("{name}.so"));
-    let source = stock_source(level).expect("stock kernels are emitted at every level");
+    let source = stock_source(target, level).expect("stock kernels are emitted at every level");
     let flags: Vec<&str> = level.flags.iter().copied().chain(["-O2"]).collect();
     match toolchain.compile_with(&source, &flags, &object) {
         Ok(()) => format!("    ({name:?}, include_bytes!({:?})),\n", object.display().to_string()),

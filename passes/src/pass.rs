@@ -6,7 +6,7 @@ use crate::fuse::{
     siblings::FuseSiblings,
 };
 use crate::layout::LayOut;
-use crate::place::Place;
+use crate::place::{Place, Placement};
 use crate::quantize::Quantize;
 use crate::recipe::Recipe;
 use mcv_ir::infer::{Env, infer};
@@ -51,8 +51,13 @@ pub trait Pass {
     fn run(&self, program: &mut Program, ctx: &Context) -> Result<usize>;
 }
 
-/// All passes in order.
+/// All passes in order; every node runs on the first target that can.
 pub fn pipeline() -> Vec<Box<dyn Pass>> {
+    pipeline_for(Placement::default())
+}
+
+/// All passes in order, nodes placed as `placement` says.
+pub fn pipeline_for(placement: Placement) -> Vec<Box<dyn Pass>> {
     vec![
         Box::new(Fold),
         Box::new(Quantize),
@@ -62,7 +67,7 @@ pub fn pipeline() -> Vec<Box<dyn Pass>> {
         Box::new(FuseRope),
         Box::new(FuseEpilogue),
         Box::new(FuseNorm),
-        Box::new(Place),
+        Box::new(Place::new(placement)),
         Box::new(LayOut),
     ]
 }

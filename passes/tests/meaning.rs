@@ -5,29 +5,30 @@ mod support;
 use mcv_ir::target::Target;
 use mcv_ir::text::parse;
 use mcv_ir::{HostTensor, Op, Program};
-use mcv_passes::pass::{Context, pipeline, run_passes};
+use mcv_passes::pass::{Context, pipeline, pipeline_for, run_pass, run_passes};
+use mcv_passes::place::{Placement, parse_overrides};
 use std::collections::BTreeMap;
 use support::mini::{Mini, PATCH, PATCHES, formats};
 use support::parts::noise;
-use support::target::{FakeTarget, PlainTarget};
+use support::soc::phone;
+use support::target::{FakeTarget, GPU, NPU, PlainTarget};
 
 /// What a conversation leaves: outputs by call, then the states.
 type Transcript = Vec<(String, Vec<f32>)>;
 
 /// The program after each prefix of the pipeline, by the name of its last pass.
 fn stages(mini: &Mini) -> Vec<(String, Program)> {
-    stages_for(&FakeTarget, mini)
+    stages_for(&[&FakeTarget], Placement::default(), mini)
 }
 
-fn stages_for(target: &dyn Target, mini: &Mini) -> Vec<(String, Program)> {
+fn stages_for(targets: &[&dyn Target], placement: Placement, mini: &Mini) -> Vec<(String, Program)> {
     let mut all = vec![];
     let mut program = mini.program.clone();
-    let context = Context { recipe: &formats(), targets: &[target] };
-    run_passes(&mut program, &context, &mut |name, program| {
-        all.push((name.to_string(), program.clone()));
-        Ok(())
-    })
-    .unwrap();
+    let context = Context { recipe: &formats(), targets };
+    for pass in pipeline_for(placement) {
+        run_pass(&*pass, &mut program, &context).unwrap();
+        all.push((pass.name().to_string(), program.clone()));
+    }
     all
 }
 
@@ -83,13 +84,13 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 
 #[test]
 fn every_prefix_of_the_pipeline_keeps_the_meaning() {
-    keeps_the_meaning(&FakeTarget);
+    keeps_the_meaning(&[&FakeTarget], Placement::default());
 }
 
 #[test]
 fn a_target_without_fused_forms_gets_the_plain_ones() {
-    keeps_the_meaning(&PlainTarget);
-    let program = stages_for(&PlainTarget, &Mini::new()).pop().unwrap().1;
+    keeps_the_meaning(&[&PlainTarget], Placement::default());
+    let program = stages_for(&[&PlainTarget], Placement::default(), &Mini::new()).pop().unwrap().1;
     for phase in ["vision", "prefill", "decode"] {
         let fused = |kind: &String| kind.contains('{') || kind.starts_with("attention") || kind == "store/2";
         let found: Vec<String> = work(&program, phase).into_iter().filter(fused).collect();
@@ -97,12 +98,24 @@ fn a_target_without_fused_forms_gets_the_plain_ones() {
     }
 }
 
-fn keeps_the_meaning(target: &dyn Target) {
+#[test]
+fn copies_between_units_keep_the_meaning() {
+    let targets: [&dyn Target; 3] = [&FakeTarget, &GPU, &NPU];
+    for wish in ["", "vision=npu, prefill=gpu, decode=gpu", "vision=gpu", "prefill=npu"] {
+        let overrides = parse_overrides(wish).unwrap();
+        let program = keeps_the_meaning(&targets, Placement { overrides, ..Placement::on(&phone()) });
+        let moves = |phase| counted(&work(&program, phase)).get("move").copied().unwrap_or(0);
+        assert!(moves("vision") > 0, "{wish}: the picture's vectors are stored by the CPU");
+    }
+}
+
+fn keeps_the_meaning(targets: &[&dyn Target], placement: Placement) -> Program {
     let mini = Mini::new();
     let imported = converse(&mini, &mini.program);
     let mut expected = imported.clone();
-    for (pass, program) in stages_for(target, &mini) {
-        let found = converse(&mini, &program);
+    let stages = stages_for(targets, placement, &mini);
+    for (pass, program) in &stages {
+        let found = converse(&mini, program);
         if pass == "quantize" {
             for ((what, a), (_, b)) in found.iter().zip(&imported) {
                 assert!(cosine(a, b) > 0.99, "{what}: cosine {} with the float program", cosine(a, b));
@@ -115,6 +128,7 @@ fn keeps_the_meaning(target: &dyn Target) {
             assert!(distance(a, b) <= 1e-4, "after {pass}: {what} is off by {}", distance(a, b));
         }
     }
+    stages.into_iter().next_back().unwrap().1
 }
 
 #[test]

@@ -3,10 +3,13 @@
 //! This crate must never know a graph, a pass, a checkpoint or the runtime's memory.
 
 pub mod cpu;
+pub mod hexagon;
 pub mod isa;
+pub mod opencl;
 pub mod stock;
 pub mod toolchain;
 
 pub use cpu::CpuTarget;
+pub use opencl::OpenClTarget;
 pub use stock::{stock_kernels, stock_source, stock_symbol};
 pub use toolchain::Toolchain;

@@ -3,7 +3,6 @@
 
 use crate::cpu::CpuTarget;
 use crate::cpu::family::family_key;
-use crate::cpu::supports::PANELS;
 use mcv_ir::target::{Level, Mode, Target};
 use mcv_ir::{Act, Dim, Elem, Kernel, Layout, Op, Pointwise, Result, StateId, TensorType};
 use std::collections::HashSet;
@@ -11,16 +10,23 @@ use std::collections::HashSet;
 const GROUP: u16 = 32;
 const Q8: Elem = Elem::Q8 { group: GROUP };
 const Q4: Elem = Elem::Q4 { group: GROUP };
-const FLOATS: [Elem; 3] = [Elem::F32, Elem::F16, Elem::Bf16];
-const WEIGHTS: [Elem; 5] = [Elem::F32, Elem::F16, Elem::Bf16, Q8, Q4];
+const WEIGHTS: [Elem; 6] = [Elem::F32, Elem::F16, Elem::Bf16, Q8, Q8_ROW, Q4];
 const CACHE: [Elem; 2] = [Elem::F32, Elem::F16];
 const QUANTIZE: Pointwise = Pointwise::Quantize { group: GROUP };
+/// One scale per row.
+const QUANTIZE_ROW: Pointwise = Pointwise::Quantize { group: WIDTH as u16 };
+const Q8_ROW: Elem = Elem::Q8 { group: WIDTH as u16 };
 /// Any width: sizes come from the call.
 const WIDTH: u32 = 64;
 
-/// One representative of every family the pipeline can need.
+/// One representative of every family the pipeline can need, on x86-64.
 pub fn stock_kernels() -> Vec<Kernel> {
-    let all = [matmuls(), norms(), tables(), rotary(), attention(), pointwise()].concat();
+    stock_kernels_of(&CpuTarget::x86_64())
+}
+
+/// The same for a target, which decides how weights are laid out.
+pub fn stock_kernels_of(target: &CpuTarget) -> Vec<Kernel> {
+    let all = [matmuls(target.panels()), norms(), tables(), rotary(), attention(), pointwise()].concat();
     let mut seen = HashSet::new();
     all.into_iter().filter(|k| seen.insert(family_key(k))).collect()
 }
@@ -36,10 +42,9 @@ pub fn stock_symbol(kernel: &Kernel) -> String {
 ///
 /// # Errors
 /// `Bug` if a stock kernel can't be emitted.
-pub fn stock_source(level: &Level) -> Result<String> {
-    let target = CpuTarget::x86_64();
+pub fn stock_source(target: &CpuTarget, level: &Level) -> Result<String> {
     let mut text = target.prelude(level);
-    for kernel in stock_kernels() {
+    for kernel in stock_kernels_of(target) {
         let schedules = target.schedules(&kernel, level);
         let Some(schedule) = schedules.first() else { continue };
         text += &target.emit(&kernel, &stock_symbol(&kernel), level, schedule, Mode::Generic)?.body;
@@ -72,12 +77,18 @@ fn kernel(op: Op, inputs: Vec<TensorType>, epilogue: &[Pointwise], width: u32) -
         }
     }
     let result = rows(Elem::F32, if gated { width / 2 } else { width });
-    let quantized = epilogue.last() == Some(&QUANTIZE) || op == Op::Pointwise(QUANTIZE);
-    let result = if quantized { result.with_elem(Q8).with_layout(Layout::Summed) } else { result };
+    let last = match &op {
+        Op::Pointwise(step) => epilogue.last().or(Some(step)),
+        _ => epilogue.last(),
+    };
+    let result = match last {
+        Some(&Pointwise::Quantize { group }) => result.with_elem(Elem::Q8 { group }).with_layout(Layout::Summed),
+        _ => result,
+    };
     Kernel::new(op, epilogue.to_vec(), args, result)
 }
 
-fn matmuls() -> Vec<Kernel> {
+fn matmuls(panels: Layout) -> Vec<Kernel> {
     use Pointwise::{Add, Bias, Gated, Scale};
     let (scale, gate) = (Scale(1.0), Gated(Act::Silu));
     let chains: [&[Pointwise]; 11] = [
@@ -95,9 +106,11 @@ fn matmuls() -> Vec<Kernel> {
     ];
     let mut all = Vec::new();
     for weight in WEIGHTS {
-        let float = FLOATS.contains(&weight);
-        let x = if float { rows(Elem::F32, WIDTH) } else { rows(Q8, WIDTH).with_layout(Layout::Summed) };
-        let w = TensorType::new(weight, [Dim::Is(WIDTH), Dim::Is(WIDTH)]).with_layout(PANELS);
+        let x = match weight {
+            Elem::Q8 { group } | Elem::Q4 { group } => rows(Elem::Q8 { group }, WIDTH).with_layout(Layout::Summed),
+            _ => rows(Elem::F32, WIDTH),
+        };
+        let w = TensorType::new(weight, [Dim::Is(WIDTH), Dim::Is(WIDTH)]).with_layout(panels);
         all.extend(chains.iter().map(|chain| kernel(Op::MatMul, vec![x.clone(), w.clone()], chain, WIDTH)));
     }
     all
@@ -106,7 +119,9 @@ fn matmuls() -> Vec<Kernel> {
 fn norms() -> Vec<Kernel> {
     let (x, gain, scale) = (rows(Elem::F32, WIDTH), vector(WIDTH), Pointwise::Scale(1.0));
     let mut all = Vec::new();
-    for epilogue in [&[][..], &[QUANTIZE], &[Pointwise::Add], &[scale], &[scale, QUANTIZE]] {
+    for epilogue in
+        [&[][..], &[QUANTIZE], &[QUANTIZE_ROW], &[Pointwise::Add], &[scale], &[scale, QUANTIZE], &[scale, QUANTIZE_ROW]]
+    {
         let layer = vec![x.clone(), gain.clone(), gain.clone()];
         all.push(kernel(Op::LayerNorm { eps: 1e-6 }, layer, epilogue, WIDTH));
         let rms = vec![x.clone(), gain.clone()];
@@ -118,16 +133,16 @@ fn norms() -> Vec<Kernel> {
 
 fn tables() -> Vec<Kernel> {
     let mut all = Vec::new();
-    for elem in WEIGHTS {
+    for elem in WEIGHTS.into_iter().filter(|e| *e != Q8_ROW) {
         let table = TensorType::new(elem, [Dim::Is(4), Dim::Is(WIDTH)]);
-        for epilogue in [&[][..], &[Pointwise::Scale(1.0)], &[Pointwise::Add], &[QUANTIZE]] {
+        for epilogue in [&[][..], &[Pointwise::Scale(1.0)], &[Pointwise::Add], &[QUANTIZE], &[QUANTIZE_ROW]] {
             all.push(kernel(Op::Gather, vec![table.clone(), ids()], epilogue, WIDTH));
         }
     }
     let x = rows(Elem::F32, WIDTH);
     all.push(kernel(Op::MergeRows, vec![x.clone(), x.clone(), ids()], &[], WIDTH));
     all.push(kernel(Op::LastRow, vec![x.clone()], &[], WIDTH));
-    all.push(kernel(Op::LastRow, vec![x.clone()], &[QUANTIZE], WIDTH));
+    all.extend([QUANTIZE, QUANTIZE_ROW].map(|q| kernel(Op::LastRow, vec![x.clone()], &[q], WIDTH)));
     all.extend([2, 3].map(|n| kernel(Op::Concat, vec![x.clone(); n], &[], WIDTH)));
     all
 }
@@ -172,20 +187,20 @@ fn pointwise() -> Vec<Kernel> {
     use Pointwise::{Add, Bias, Gated, Mul, Scale};
     let acts = [Act::Gelu, Act::GeluTanh, Act::Silu];
     let x = || rows(Elem::F32, WIDTH);
-    let mut all: Vec<Kernel> = [Scale(1.0), QUANTIZE]
+    let mut all: Vec<Kernel> = [Scale(1.0), QUANTIZE, QUANTIZE_ROW]
         .into_iter()
         .chain(acts.map(Pointwise::Act))
         .map(|p| kernel(Op::Pointwise(p), vec![x()], &[], WIDTH))
         .collect();
     for p in [Add, Mul] {
-        for epilogue in [&[][..], &[QUANTIZE], &[Scale(1.0)]] {
+        for epilogue in [&[][..], &[QUANTIZE], &[QUANTIZE_ROW], &[Scale(1.0)]] {
             all.push(kernel(Op::Pointwise(p), vec![x(), x()], epilogue, WIDTH));
         }
     }
     for act in acts {
-        for epilogue in [&[][..], &[QUANTIZE]] {
-            let mut gated = kernel(Op::Pointwise(Gated(act)), vec![x()], epilogue, WIDTH);
-            gated.result = TensorType { shape: rows(Elem::F32, WIDTH / 2).shape, ..gated.result };
+        for epilogue in [&[][..], &[QUANTIZE], &[QUANTIZE_ROW]] {
+            let mut gated = kernel(Op::Pointwise(Gated(act)), vec![rows(Elem::F32, 2 * WIDTH)], epilogue, WIDTH);
+            gated.result = TensorType { shape: rows(Elem::F32, WIDTH).shape, ..gated.result };
             all.push(gated);
         }
     }

@@ -27,6 +27,7 @@ pub fn options(recipe: &str, output: &Path) -> CompileArgs {
         model: Some(tiny_model()),
         output: output.to_path_buf(),
         target: "host".into(),
+        place: None,
         recipe: recipe.into(),
         context: None,
         prefill_chunk: 256,

@@ -1,6 +1,7 @@
 //! Tests of the whole: fixtures, the small trained model, and measures of accuracy.
 //! This crate may see all others; no other crate must ever see it.
 
+pub mod devices;
 pub mod fixture;
 pub mod goldens;
 pub mod measure;

@@ -29,6 +29,12 @@ pub enum Job {
         #[arg(long)]
         json: bool,
     },
+    /// Predict speed and memory of the model family on a device, beside published measurements.
+    Predict {
+        /// Device: a name, or a YAML file.
+        #[arg(long, default_value = "snapdragon8g3")]
+        target: String,
+    },
     /// Place buffers of a CSV file (id,lower,upper,size) in an arena; prints id,offset.
     PlanArena {
         /// The problem.
@@ -55,6 +61,9 @@ pub struct CompileArgs {
     /// Device to compile for.
     #[arg(long, default_value = "host")]
     pub target: String,
+    /// Units for phases, e.g. vision=npu,prefill=cpu; default: the cheapest by the target's cost model.
+    #[arg(long, value_name = "PHASE=UNIT,..")]
+    pub place: Option<String>,
     /// q4, q8, float, or a YAML file with rules per tensor.
     #[arg(long, default_value = "q4")]
     pub recipe: String,

@@ -6,19 +6,19 @@ use crate::manifest::{self, Parts, library_entry, segment_entry};
 use crate::pack::{self, Origin, Rounding, output};
 use crate::progress::Progress;
 use crate::stdout::show;
+use crate::units::Units;
 use crate::{embedded, explain, recipe, report, soc, tuning};
 use mcv_artifact::Message;
 use mcv_artifact::{Writer, manifest as m};
 use mcv_import::{Imported, Request};
 use mcv_ir::plan::Plan;
 use mcv_ir::soc::Soc;
-use mcv_ir::target::Target;
 use mcv_ir::{Error, Program, Result, text};
-use mcv_passes::pass::{Context, pipeline, run_pass};
-use mcv_passes::place::{self, Row};
+use mcv_passes::cost::Costs;
+use mcv_passes::pass::{Context, pipeline_for, run_pass};
+use mcv_passes::place::{self, Placement, Row};
 use mcv_passes::plan::{self, arena};
 use mcv_passes::recipe::Recipe;
-use mcv_targets::cpu::CpuTarget;
 use std::path::Path;
 
 /// What a compilation did.
@@ -53,20 +53,22 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let imported = mcv_import::import(dir, &request(args, &recipe))?;
     imported.config.warnings.iter().for_each(|w| eprintln!("mcv-compile: warning: {w}"));
 
-    let cpu = CpuTarget::x86_64();
-    let targets: [&dyn Target; 1] = [&cpu];
+    let units = Units::of(&soc)?;
+    let targets = units.targets();
     let context = Context { recipe: &recipe, targets: &targets };
-    let Some(program) = optimize(imported.program.clone(), &context, args)? else { return Ok(None) };
+    let overrides = place::parse_overrides(args.place.as_deref().unwrap_or_default())?;
+    let placement = Placement { overrides, ..Placement::on(&soc) };
+    let Some(program) = optimize(imported.program.clone(), &context, &placement, args)? else { return Ok(None) };
     if args.explain {
-        show(&explain::table(&program, &context, &soc));
+        show(&explain::table(&program, &context, Costs::of(&soc))?);
     }
     let plan = plan::build(&program, &search_limits())?;
     plan::check_budget(&program, &plan, budget(args, &soc)?)?;
 
-    let records = tuning::records(&plan, &cpu, args)?;
+    let records = tuning::records(&plan, &units.cpu, args)?;
     let levels = args.levels.as_deref().unwrap_or(&[]);
     let choice = Choice { levels, stock: args.stock_kernels, records, quiet: args.quiet };
-    let libraries = emit::libraries(&plan, &cpu, &choice)?;
+    let libraries = emit::libraries(&plan, &units, &choice)?;
     let parts = Parts {
         imported: &imported,
         program: &program,
@@ -98,8 +100,13 @@ fn request(args: &CompileArgs, recipe: &Recipe) -> Request {
 }
 
 /// Runs the passes; `None` when a dump or `--stop-after` ended it.
-fn optimize(mut program: Program, context: &Context, args: &CompileArgs) -> Result<Option<Program>> {
-    let passes = pipeline();
+fn optimize(
+    mut program: Program,
+    context: &Context,
+    placement: &Placement,
+    args: &CompileArgs,
+) -> Result<Option<Program>> {
+    let passes = pipeline_for(placement.clone());
     let mut names = vec!["imported"];
     names.extend(passes.iter().map(|p| p.name()));
     if let Some(unknown) = args.dump_ir.iter().chain(&args.stop_after).find(|n| !names.contains(&n.as_str())) {

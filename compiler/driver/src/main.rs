@@ -4,7 +4,7 @@ use clap::Parser;
 use mcv_compile::args::{Cli, CompileArgs, Job};
 use mcv_compile::compile::{Outcome, compile};
 use mcv_compile::stdout::show;
-use mcv_compile::{arena, inspect};
+use mcv_compile::{arena, inspect, predict, soc};
 use mcv_ir::Result;
 
 fn main() -> std::process::ExitCode {
@@ -21,6 +21,7 @@ fn main() -> std::process::ExitCode {
 fn run(cli: Cli) -> Result<()> {
     match (cli.job, cli.compile) {
         (Some(Job::Inspect { file, verify, json }), _) => inspect::run(&file, verify, json),
+        (Some(Job::Predict { target }), _) => predict::report(&soc::load(&target)?).map(|text| show(&text)),
         (Some(Job::PlanArena { file, capacity, seconds }), _) => arena::run(&file, capacity, seconds),
         (None, args) => compile_and_tell(&args),
     }

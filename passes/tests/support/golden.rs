@@ -1,11 +1,15 @@
 //! Programs in text: `# before` and what one pass makes of it, `# after`. `MCV_BLESS=1` rewrites the latter.
+//! A line `units: cpu, gpu; vision=gpu` before that spreads the program over units of a phone.
 
 use super::recipe;
-use super::target::FakeTarget;
+use super::soc::phone;
+use super::target::{FakeTarget, GPU, NPU};
+use mcv_ir::target::Target;
 use mcv_ir::text::{parse, print, print_graph};
 use mcv_ir::verify::verify;
 use mcv_ir::{Elem, Phase, Program};
 use mcv_passes::pass::{Context, Pass};
+use mcv_passes::place::{Place, Placement, parse_overrides};
 use std::path::{Path, PathBuf};
 
 /// Folder of the expected results.
@@ -50,7 +54,11 @@ fn run_case(pass: &dyn Pass, case: &Path) {
     let before = parse(before_text, None).unwrap_or_else(at);
     verify(&before).unwrap_or_else(|e| panic!("{}, before: {e}", case.display()));
 
-    let after = run_alone(pass, before.clone()).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
+    let after = match title.lines().find_map(|line| line.strip_prefix("units: ")) {
+        None => run_alone(pass, before.clone(), &[&FakeTarget]),
+        Some(units) => spread(units, before.clone()),
+    };
+    let after = after.unwrap_or_else(|e| panic!("{}: {e}", case.display()));
     let printed = print(&after);
     assert_eq!(print(&parse(&printed, Some(&after)).unwrap_or_else(at)), printed, "it parses back");
     if case.file_stem().is_some_and(|name| name.to_string_lossy().starts_with("not")) {
@@ -69,11 +77,27 @@ fn graphs(program: &Program) -> Vec<String> {
     program.phases.iter().map(swept).collect()
 }
 
+/// `cpu, npu; vision=npu`: placed on those units of a phone.
+fn spread(units: &str, program: Program) -> mcv_ir::Result<Program> {
+    let (units, wishes) = units.split_once(';').unwrap_or((units, ""));
+    let target = |unit: &str| -> &'static dyn Target {
+        match unit.trim() {
+            "cpu" => &FakeTarget,
+            "gpu" => &GPU,
+            "npu" => &NPU,
+            other => panic!("no unit {other}"),
+        }
+    };
+    let targets: Vec<&dyn Target> = units.split(',').map(target).collect();
+    let place = Place::new(Placement { overrides: parse_overrides(wishes)?, ..Placement::on(&phone()) });
+    run_alone(&place, program, &targets)
+}
+
 /// One pass as the pipeline runs it, and the verifier.
-fn run_alone(pass: &dyn Pass, mut program: Program) -> mcv_ir::Result<Program> {
+fn run_alone(pass: &dyn Pass, mut program: Program, targets: &[&dyn Target]) -> mcv_ir::Result<Program> {
     let recipe =
         recipe(&[("small.*", Elem::Q4 { group: 32 }), ("byte.*", Elem::Q8 { group: 32 }), ("half.*", Elem::F16)]);
-    pass.run(&mut program, &Context { recipe: &recipe, targets: &[&FakeTarget] })?;
+    pass.run(&mut program, &Context { recipe: &recipe, targets })?;
     program.stage = program.stage.max(pass.reaches());
     verify(&program)?;
     Ok(program)

@@ -4,6 +4,7 @@
 pub mod golden;
 pub mod mini;
 pub mod parts;
+pub mod soc;
 pub mod target;
 
 use mcv_ir::Elem;

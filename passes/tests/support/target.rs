@@ -1,4 +1,5 @@
-//! Processors: one that runs the fused forms which CPUs commonly run and nothing more, and one that runs no fused form.
+//! Processors: one that runs the fused forms which CPUs commonly run and nothing more, one that runs no fused form, and
+//! two that stand beside the CPU.
 
 use mcv_ir::target::{Level, Mode, Schedule, SourceText, Target};
 use mcv_ir::{Error, Kernel, Layout, Op, Pointwise, Result};
@@ -92,6 +93,62 @@ impl Target for PlainTarget {
             return Err(Error::unsupported(format!("{kernel}: it is fused")));
         }
         Ok(())
+    }
+
+    fn layout(&self, kernel: &Kernel, arg: usize) -> Layout {
+        FakeTarget.layout(kernel, arg)
+    }
+
+    fn schedules(&self, kernel: &Kernel, level: &Level) -> Vec<Schedule> {
+        FakeTarget.schedules(kernel, level)
+    }
+
+    fn emit(&self, kernel: &Kernel, symbol: &str, level: &Level, s: &Schedule, mode: Mode) -> Result<SourceText> {
+        FakeTarget.emit(kernel, symbol, level, s, mode)
+    }
+
+    fn prelude(&self, level: &Level) -> String {
+        FakeTarget.prelude(level)
+    }
+}
+
+/// Stands beside a [`FakeTarget`]: the same forms, of fewer ops.
+pub struct Beside {
+    pub unit: &'static str,
+    pub runs: fn(&Kernel) -> bool,
+}
+
+/// Everything but table look-ups.
+pub const GPU: Beside = Beside { unit: "gpu", runs: |k| !matches!(k.op, Op::Gather | Op::RopeTable { .. }) };
+
+/// What vision towers are made of.
+pub const NPU: Beside = Beside {
+    unit: "npu",
+    runs: |k| match k.op {
+        Op::MatMul | Op::LayerNorm { .. } | Op::Pointwise(_) => true,
+        Op::Attention { causal, .. } => !causal,
+        _ => false,
+    },
+};
+
+impl Target for Beside {
+    fn unit(&self) -> &'static str {
+        self.unit
+    }
+
+    fn family(&self) -> &'static str {
+        FakeTarget.family()
+    }
+
+    fn levels(&self) -> &'static [Level] {
+        FakeTarget.levels()
+    }
+
+    fn supports(&self, kernel: &Kernel) -> Result<()> {
+        if !(self.runs)(kernel) {
+            return Err(Error::unsupported(format!("{} is not its work", kernel.op.name())));
+        }
+        FakeTarget.supports(kernel)
     }
 
     fn layout(&self, kernel: &Kernel, arg: usize) -> Layout {

@@ -9,14 +9,25 @@ pub fn family_key(kernel: &Kernel) -> String {
     match &kernel.op {
         Op::Attention { causal: true, .. } | Op::Softmax { causal: true } => key += " causal",
         Op::RmsNorm { groups, .. } if *groups > 1 => key += " grouped",
-        Op::Pointwise(p) => key += &format!(" {}", step(p)),
+        Op::Pointwise(p) => key += &format!(" {}", step(p, kernel.result.width())),
         _ => {}
     }
     for arg in &kernel.args {
         key += &format!(" {}", format_of(arg));
     }
-    let steps: Vec<String> = kernel.epilogue.iter().map(step).collect();
+    let steps: Vec<String> = kernel.epilogue.iter().map(|p| step(p, kernel.result.width())).collect();
     format!("{key} {{{}}} -> {}", steps.join(", "), format_of(&kernel.result))
+}
+
+/// Whether a row of `width` values is one group, padded to a multiple of 32: such rows share one text, whatever their
+/// width. Rows of up to 32 are counted among those in groups of 32.
+pub fn one_group(group: u16, width: u32) -> bool {
+    group > 32 && u32::from(group) == width.next_multiple_of(32)
+}
+
+/// C expression of the group of rows of `width` values, whose C expression is `name`.
+pub fn group_expression(group: u16, width: u32, name: &str) -> String {
+    if one_group(group, width) { format!("(mcv_div_up({name}, 32) * 32)") } else { group.to_string() }
 }
 
 fn format_of(ty: &TensorType) -> String {
@@ -25,6 +36,7 @@ fn format_of(ty: &TensorType) -> String {
         Elem::F16 => "f16".into(),
         Elem::Bf16 => "bf16".into(),
         Elem::I32 => "i32".into(),
+        Elem::Q8 { group } if one_group(group, ty.width()) => "q8/row".into(),
         Elem::Q8 { group } => format!("q8/{group}"),
         Elem::Q4 { group } => format!("q4/{group}"),
     };
@@ -35,7 +47,7 @@ fn format_of(ty: &TensorType) -> String {
     }
 }
 
-fn step(p: &Pointwise) -> String {
+fn step(p: &Pointwise, width: u32) -> String {
     let act = |a: &Act| match a {
         Act::Gelu => "gelu",
         Act::GeluTanh => "gelu_tanh",
@@ -48,6 +60,7 @@ fn step(p: &Pointwise) -> String {
         Pointwise::Scale(_) => "scale".into(),
         Pointwise::Act(a) => act(a).into(),
         Pointwise::Gated(a) => format!("gated {}", act(a)),
+        Pointwise::Quantize { group } if one_group(*group, width) => "quantize/row".into(),
         Pointwise::Quantize { group } => format!("quantize/{group}"),
     }
 }

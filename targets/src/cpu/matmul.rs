@@ -1,7 +1,8 @@
 //! `x wT`: float weights, and 8- or 4-bit weights times 8-bit activations.
 
 use super::epilogue::{Operands, activation, split_gate};
-use super::render::{fill, spelling};
+use super::render::fill;
+use super::weights;
 use crate::isa::Isa;
 use mcv_ir::target::Schedule;
 use mcv_ir::{Elem, Error, Kernel, Pointwise, Result};
@@ -12,18 +13,23 @@ const BLOCK_PANELS: u32 = 4;
 
 /// Emits the functions.
 pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule) -> Result<String> {
-    let weight = kernel.args.get(1).ok_or_else(|| Error::bug("matmul without weights"))?.elem;
+    let weight = kernel.args.get(1).ok_or_else(|| Error::bug("matmul without weights"))?;
     let shape = Shape::new(kernel, isa, schedule);
     let mut text = fill(include_str!("c/matmul_put.c"), &put_function(kernel)?);
-    let tile = match weight {
-        Elem::Q4 { .. } | Elem::Q8 { .. } => include_str!("c/matmul_tile_quant.c"),
+    let tile = match weight.elem {
+        Elem::Q8 { .. } if weights::long(weight) => isa.product.long,
+        Elem::Q4 { .. } | Elem::Q8 { .. } => isa.product.grouped,
         _ => include_str!("c/matmul_tile_float.c"),
     };
     let mut values = shape.values();
-    values.extend(weight_values(weight, schedule)?);
+    values.extend(weights::values(weight, schedule, isa.product)?);
     text.push('\n');
     text += &fill(tile, &values);
     text.push('\n');
+    if let Some([grouped, long]) = isa.product.pairs.filter(|_| shape.pairs) {
+        text += &fill(if weights::long(weight) { long } else { grouped }, &values);
+        text.push('\n');
+    }
     if shape.tiles {
         text += &fill(include_str!("c/matmul_amx.c"), &values);
         text.push('\n');
@@ -40,6 +46,7 @@ struct Shape {
     alone: u32,
     gated: bool,
     tiles: bool,
+    pairs: bool,
     one_row: bool,
 }
 
@@ -48,11 +55,13 @@ impl Shape {
         let gated = split_gate(&kernel.epilogue).1.is_some();
         let one_row = kernel.args.first().and_then(|x| x.shape.first()).and_then(|d| d.known()) == Some(1);
         let quantized = matches!(kernel.args.get(1).map(|w| w.elem), Some(Elem::Q4 { .. } | Elem::Q8 { .. }));
+        let pairs = isa.product.pairs.is_some() && quantized && !one_row;
         Shape {
-            tile_m: if one_row { 1 } else { schedule.tile_m.clamp(1, 16) },
+            tile_m: if one_row || pairs { 1 } else { schedule.tile_m.clamp(1, 16) },
             tile_n: if gated { 2 } else { schedule.tile_n.clamp(1, BLOCK_PANELS) },
-            alone: if quantized { 2 } else { 4 },
+            alone: if quantized { isa.alone } else { 4 },
             gated,
+            pairs,
             tiles: isa.tiles && quantized && !one_row,
             one_row,
         }
@@ -64,6 +73,8 @@ impl Shape {
         vec![
             ("rows", self.tile_m.to_string()),
             ("panels", panels.to_string()),
+            ("pair_panels", if self.gated { 2 } else { self.tile_n }.to_string()),
+            ("pairs_put", self.pairs_put().into()),
             ("all_panels", if self.gated { "N / 32" } else { "mcv_div_up(N, 16)" }.into()),
             ("block_m", (BLOCK_ROWS.div_ceil(self.tile_m) * self.tile_m).to_string()),
             ("block_n", BLOCK_PANELS.to_string()),
@@ -84,8 +95,19 @@ impl Shape {
         }
     }
 
+    fn pairs_put(&self) -> &'static str {
+        if self.gated {
+            "for (int r = 0; r < live; r++) @symbol@_put(c, vf_load(out[0][r]), vf_load(out[1][r]), m + r, panel[0] * 16);"
+        } else {
+            "for (int r = 0; r < live; r++)\n    for (int p = 0; p < PANELS; p++) @symbol@_put(c, vf_load(out[p][r]), m + r, panel[p] * 16);"
+        }
+    }
+
     /// Full tiles first, then ever smaller ones.
     fn row_loops(&self) -> String {
+        if self.pairs {
+            return PAIR_LOOPS.into();
+        }
         let mut sizes = vec![self.tile_m];
         sizes.extend([8, 4, 2, 1].into_iter().filter(|&n| n < self.tile_m));
         let by_tile = "for (; tiles && m + 16 <= end; m += 16) @symbol@_sixteen(c, tiles, panel, PANELS, m);\n";
@@ -111,6 +133,13 @@ impl Shape {
     }
 }
 
+/// A single row is no pair.
+const PAIR_LOOPS: &str = "\
+for (; m + 16 <= end; m += 16) @symbol@_pairs(c, panel, PANELS, m, 16, 16);
+for (; m + 1 < end; m += 4) @symbol@_pairs(c, panel, PANELS, m, 4, mcv_min(4, end - m));
+for (; m < end; m++) @symbol@_tile(c, panel, PANELS, m, 1);
+";
+
 const TILES: (&str, &str) = (
     "amx_state state, *tiles = M < 16 ? 0 : &state;\nconst amx_shapes shapes = amx_shapes_for(@depth@);\nif (tiles) amx_configure(tiles, &shapes);",
     "if (tiles) amx_release(tiles);",
@@ -123,49 +152,6 @@ fn panel_loop(n: u32, indent: &str, call: &str) -> String {
     format!(
         "{indent}for (; p + {n} <= p_end; p += {n}) {{\n{indent}    const int64_t panel[] = {{{list}}};\n{indent}    {call};\n{indent}}}\n"
     )
-}
-
-fn weight_values(weight: Elem, schedule: &Schedule) -> Result<Vec<(&'static str, String)>> {
-    let unroll = ("unroll", schedule.unroll.clamp(1, 8).to_string());
-    let (group, bytes, steps, zero, dot, unpack) = match weight {
-        Elem::Q4 { group } => {
-            let half = group / 2;
-            let dot = format!("dot4_small(dot4_small(dot[r][p], vb_low4(raw), x), vb_high4(raw), x + {half})");
-            let unpack = format!(
-                "MCV_ALIGNED uint8_t bytes[{}];\nMCV_UNROLL for (int j = 0; j < {steps}; j++) {{\n    const vb raw = vb_load(w + 32 + 64 * j);\n    vb_store(bytes + 64 * j, vb_low4(raw));\n    vb_store(bytes + 64 * ({steps} + j), vb_high4(raw));\n}}",
-                16 * u32::from(group),
-                steps = group / 8,
-            );
-            (group, 32 + 8 * u32::from(group), group / 8, "8", dot, unpack)
-        }
-        Elem::Q8 { group } => (
-            group,
-            32 + 16 * u32::from(group),
-            group / 4,
-            "128",
-            "dot4(dot[r][p], raw, x)".to_string(),
-            "const char *bytes = w + 32;".to_string(),
-        ),
-        other => {
-            let (c_type, suffix) = spelling(other)?;
-            return Ok(vec![unroll, ("weight", c_type.into()), ("weight_suffix", suffix.into())]);
-        }
-    };
-    let ahead = schedule.prefetch;
-    let lines = bytes.div_ceil(64);
-    let prefetch =
-        format!("if (ROWS == 1) MCV_UNROLL for (int i = 0; i < {lines}; i++) MCV_PREFETCH(w[p] + 64 * ({ahead} + i));");
-    Ok(vec![
-        unroll,
-        ("group", group.to_string()),
-        ("group_bytes", bytes.to_string()),
-        ("depth", group.min(64).to_string()),
-        ("steps", steps.to_string()),
-        ("zero", zero.into()),
-        ("dot", dot),
-        ("unpack", unpack),
-        ("prefetch", if ahead == 0 { String::new() } else { prefetch }),
-    ])
 }
 
 /// The epilogue and the store of 16 results.

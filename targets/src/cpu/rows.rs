@@ -2,6 +2,7 @@
 //! forms of attention's parts. A work unit is a block of rows.
 
 use super::epilogue::{Operands, activation, load, split_gate, split_quantize};
+use super::family::{group_expression, one_group};
 use super::render::{fill, spelling};
 use mcv_ir::{Elem, Error, Kernel, Op, Pointwise, Result, TensorType};
 
@@ -73,9 +74,9 @@ fn grouped_norm(kernel: &Kernel) -> Result<String> {
 }
 
 fn concat(kernel: &Kernel) -> String {
-    let mut text = String::from("char *y = MCV_ROW(@result@, m);\n");
+    let mut text = String::from("float *y = (float *)MCV_ROW(@result@, m);\n");
     for i in 0..kernel.args.len() {
-        text += &format!("memcpy(y, MCV_ROW({i}, m), 4 * (size_t)D{i});\ny += 4 * D{i};\n");
+        text += &fill(include_str!("c/concat.c"), &[("i", i.to_string())]);
     }
     text
 }
@@ -92,15 +93,20 @@ fn streamed(kernel: &Kernel) -> Result<String> {
         epilogue += &format!("v = vf_mul({}(v), {right});\n", activation(act));
     }
     epilogue += &operands.statements(after, "v", "n")?;
-    let group_size = group.unwrap_or(16);
+    let (group_size, columns) = (group.unwrap_or(16), kernel.result.width());
+    let width = if gate.is_some() { "D / 2" } else { "D" };
     let values = [
-        ("width", if gate.is_some() { "D / 2" } else { "D" }.to_string()),
-        ("group", group_size.to_string()),
+        ("width", width.to_string()),
+        ("group", group_expression(group_size, columns, width)),
         ("parts", (group_size / 16).to_string()),
         ("value", source.value),
         ("epilogue", epilogue),
     ];
-    let sink = if group.is_some() { include_str!("c/sink_quantize.c") } else { include_str!("c/sink_store.c") };
+    let sink = match group {
+        Some(group) if one_group(group, columns) => include_str!("c/sink_quantize_long.c"),
+        Some(_) => include_str!("c/sink_quantize.c"),
+        None => include_str!("c/sink_store.c"),
+    };
     Ok(source.set_up + &fill(sink, &values))
 }
 
@@ -142,7 +148,7 @@ fn source(kernel: &Kernel) -> Result<Source> {
 /// Value of a row of a look-up table that begins at `row`.
 fn table_value(table: &TensorType) -> Result<String> {
     match table.elem {
-        Elem::Q8 { group } => Ok(format!("vf_load_q8(row, D, n, {group})")),
+        Elem::Q8 { group } => Ok(format!("vf_load_q8(row, D, n, {})", group_expression(group, table.width(), "D"))),
         Elem::Q4 { group } => Ok(format!("vf_load_q4(row, D, n, {group})")),
         _ => load(table, "row", "n"),
     }

@@ -1,11 +1,9 @@
 //! What the CPU runs, exactly; the reason for what it does not.
 
 use super::attention::MOST_HEAD;
+use super::family::one_group;
 use super::matmul;
 use mcv_ir::{Elem, Error, Kernel, Layout, Op, Pointwise, Result, TensorType};
-
-/// Channels per panel and depth of the dot product, the same for all levels.
-pub const PANELS: Layout = Layout::Panels { rows: 16, depth: 4 };
 
 /// Ok, or why not. Layouts do not matter yet: see [`check_layouts`].
 pub fn check(kernel: &Kernel) -> Result<()> {
@@ -42,7 +40,7 @@ fn one_of(kernel: &Kernel, ty: &TensorType, what: &str, allowed: &[Elem]) -> Res
 /// Inputs of the op itself, without operands of a pointwise op; none where there is nothing to run.
 fn inputs(op: &Op, args: usize) -> Option<usize> {
     Some(match op {
-        Op::Input(_) | Op::Weight(_) | Op::State(_) | Op::Output(_) | Op::Columns { .. } => return None,
+        Op::Input(_) | Op::Weight(_) | Op::State(_) | Op::Output(_) | Op::Columns { .. } | Op::Move => return None,
         Op::Store { .. } => args.clamp(1, 2),
         Op::Attention { .. } => args.clamp(3, 4),
         Op::Concat => args.max(1),
@@ -67,7 +65,7 @@ fn check_op(kernel: &Kernel) -> Result<()> {
     match &kernel.op {
         Op::MatMul => check_matmul(kernel),
         Op::Gather => {
-            check_group(kernel, args[0].elem)?;
+            check_group(kernel, args[0].elem, args[0].width())?;
             if args[0].elem == Elem::I32 {
                 return Err(refuse(kernel, "a table of i32"));
             }
@@ -99,7 +97,7 @@ fn check_op(kernel: &Kernel) -> Result<()> {
 
 fn check_matmul(kernel: &Kernel) -> Result<()> {
     let (x, w) = (&kernel.args[0], &kernel.args[1]);
-    check_group(kernel, w.elem)?;
+    check_group(kernel, w.elem, w.width())?;
     match (x.elem, w.elem) {
         (Elem::F32, Elem::F32 | Elem::F16 | Elem::Bf16) => Ok(()),
         (Elem::Q8 { group: a }, Elem::Q8 { group: b } | Elem::Q4 { group: b }) if a == b => Ok(()),
@@ -110,10 +108,11 @@ fn check_matmul(kernel: &Kernel) -> Result<()> {
     }
 }
 
-fn check_group(kernel: &Kernel, elem: Elem) -> Result<()> {
+fn check_group(kernel: &Kernel, elem: Elem, width: u32) -> Result<()> {
     match elem {
+        Elem::Q8 { group } if one_group(group, width) => Ok(()),
         Elem::Q8 { group } | Elem::Q4 { group } if ![32, 64, 128].contains(&group) => {
-            Err(refuse(kernel, &format!("groups of {group}; it takes 32, 64 or 128")))
+            Err(refuse(kernel, &format!("groups of {group}; it takes 32, 64, 128, or at 8 bits one per row")))
         }
         _ => Ok(()),
     }
@@ -188,7 +187,7 @@ fn check_epilogue(kernel: &Kernel) -> Result<()> {
                 return Err(refuse(kernel, "a gate as epilogue"));
             }
             Pointwise::Quantize { .. } if !last => return Err(refuse(kernel, "work after quantize")),
-            Pointwise::Quantize { group } => check_group(kernel, Elem::Q8 { group: *group })?,
+            Pointwise::Quantize { group } => check_group(kernel, Elem::Q8 { group: *group }, kernel.result.width())?,
             _ => {}
         }
     }
@@ -208,18 +207,18 @@ fn check_result(kernel: &Kernel) -> Result<()> {
 }
 
 /// The layout wanted for argument `arg`.
-pub fn layout(kernel: &Kernel, arg: usize) -> Layout {
+pub fn layout(kernel: &Kernel, arg: usize, panels: Layout) -> Layout {
     match (&kernel.op, arg, kernel.args.get(arg).map(|t| t.elem)) {
-        (Op::MatMul, 1, _) => PANELS,
+        (Op::MatMul, 1, _) => panels,
         (Op::MatMul, 0, Some(Elem::Q8 { .. })) => Layout::Summed,
         _ => Layout::Rows,
     }
 }
 
 /// Emission needs the layouts that [`layout`] asked for, and `Summed` for quantized results.
-pub fn check_layouts(kernel: &Kernel) -> Result<()> {
+pub fn check_layouts(kernel: &Kernel, panels: Layout) -> Result<()> {
     for (i, ty) in kernel.args.iter().enumerate() {
-        let wanted = layout(kernel, i);
+        let wanted = layout(kernel, i, panels);
         if ty.layout != wanted {
             return Err(Error::bug(format!(
                 "argument {i} of {:?} has layout {:?}, unit cpu wants {wanted:?}",

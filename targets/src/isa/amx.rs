@@ -1,7 +1,7 @@
 //! AMX-INT8: tiles of 16 rows for quantized products of many rows, everything else as `avx512vnni`. The process must
 //! have asked the system for tile data (Linux: `arch_prctl(ARCH_REQ_XCOMP_PERM, 18)`) before it calls such a kernel.
 
-use super::Isa;
+use super::{BY_FOURS, Isa};
 use mcv_ir::target::Level;
 
 /// Its name and flags.
@@ -34,4 +34,7 @@ pub static ISA: Isa = Isa {
     ],
     tile_m: 8,
     tiles: true,
+    alone: 2,
+    prefetch: true,
+    product: &BY_FOURS,
 };

@@ -1,9 +1,17 @@
 //! AVX2 with FMA and F16C: halves of 8 lanes.
 
-use super::Isa;
+use super::{BY_FOURS, Isa};
 use mcv_ir::target::Level;
 
 /// Its name and flags.
 pub const LEVEL: Level = Level { name: "avx2", needs: &["avx2", "fma", "f16c"], flags: &["-mavx2", "-mfma", "-mf16c"] };
 /// The table.
-pub static ISA: Isa = Isa { level: LEVEL, text: &[include_str!("text/avx2.h")], tile_m: 2, tiles: false };
+pub static ISA: Isa = Isa {
+    level: LEVEL,
+    text: &[include_str!("text/avx2.h")],
+    tile_m: 2,
+    tiles: false,
+    alone: 2,
+    prefetch: true,
+    product: &BY_FOURS,
+};

@@ -1,6 +1,6 @@
 //! AVX-512 with VNNI: 16 lanes, 4-deep 8-bit dot products.
 
-use super::Isa;
+use super::{BY_FOURS, Isa};
 use mcv_ir::target::Level;
 
 /// Its name and flags.
@@ -10,4 +10,12 @@ pub const LEVEL: Level = Level {
     flags: &["-mavx2", "-mfma", "-mf16c", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni"],
 };
 /// The table.
-pub static ISA: Isa = Isa { level: LEVEL, text: &[include_str!("text/avx512vnni.h")], tile_m: 8, tiles: false };
+pub static ISA: Isa = Isa {
+    level: LEVEL,
+    text: &[include_str!("text/avx512vnni.h")],
+    tile_m: 8,
+    tiles: false,
+    alone: 2,
+    prefetch: true,
+    product: &BY_FOURS,
+};

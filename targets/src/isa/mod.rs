@@ -6,7 +6,12 @@ use mcv_ir::target::Level;
 pub mod amx;
 pub mod avx2;
 pub mod avx512vnni;
+pub mod dotprod;
+pub mod hvx;
+pub mod i8mm;
+pub mod neon;
 pub mod portable;
+pub mod sve2;
 
 /// One level of a CPU family.
 pub struct Isa {
@@ -18,16 +23,65 @@ pub struct Isa {
     pub tile_m: u32,
     /// Whether quantized matrix products may use the tile vocabulary (`amx_*`).
     pub tiles: bool,
+    /// Panels of quantized weights that a single row is multiplied with together.
+    pub alone: u32,
+    /// Whether weights are best fetched ahead by instructions: not where the hardware follows every stream.
+    pub prefetch: bool,
+    /// How quantized matrix products are written.
+    pub product: &'static Product,
 }
+
+/// Templates of quantized matrix products: rows of activations times panels of weights.
+pub struct Product {
+    /// A scale for every group of 32 to 128 values.
+    pub grouped: &'static str,
+    /// One scale per row.
+    pub long: &'static str,
+    /// C expression of what 8-bit weights are stored with on top.
+    pub zero8: &'static str,
+    /// The same two for several rows at once, where that is another way to go; the others are then for one row.
+    pub pairs: Option<[&'static str; 2]>,
+}
+
+/// Panels 4 deep: 4 values of 16 channels at a time.
+pub static BY_FOURS: Product = Product {
+    grouped: include_str!("../cpu/c/matmul_tile_quant.c"),
+    long: include_str!("../cpu/c/matmul_tile_long.c"),
+    zero8: "128",
+    pairs: None,
+};
+/// Panels 8 deep: 8 values of two channels at a time.
+pub static BY_OCTETS: Product = Product {
+    grouped: include_str!("../cpu/c/matmul_tile_octets.c"),
+    long: include_str!("../cpu/c/matmul_tile_octets_long.c"),
+    zero8: "MCV_ZERO8",
+    pairs: None,
+};
+/// Panels 8 deep: 8 values of two channels and two rows at a time.
+pub static BY_PAIRS: Product = Product {
+    pairs: Some([include_str!("../cpu/c/matmul_pairs.c"), include_str!("../cpu/c/matmul_pairs_long.c")]),
+    ..BY_OCTETS
+};
 
 /// Levels of x86-64, weakest first.
 pub static X86_64: [&Isa; 4] = [&portable::ISA, &avx2::ISA, &avx512vnni::ISA, &amx::ISA];
 /// Their public halves, in the same order.
 pub static X86_64_LEVELS: [Level; 4] = [portable::LEVEL, avx2::LEVEL, avx512vnni::LEVEL, amx::LEVEL];
 
+/// Levels of 64-bit ARM, weakest first.
+pub static AARCH64: [&Isa; 4] = [&neon::ISA, &dotprod::ISA, &i8mm::ISA, &sve2::ISA];
+/// Their public halves, in the same order.
+pub static AARCH64_LEVELS: [Level; 4] = [neon::LEVEL, dotprod::LEVEL, i8mm::LEVEL, sve2::LEVEL];
+/// Levels of Hexagon.
+pub static HEXAGON: [&Isa; 1] = [&hvx::ISA];
+/// Their public halves.
+pub static HEXAGON_LEVELS: [Level; 1] = [hvx::LEVEL];
+
 /// Calling convention and what every level shares.
 pub const BASE: &str = include_str!("text/base.h");
 /// Elementary functions, written in the vocabulary.
 pub const MATH: &str = include_str!("text/math.h");
+/// Sine and cosine, where no C library has them.
+pub const ANGLE: &str = include_str!("text/angle.h");
 /// Quantized rows, written in the vocabulary.
 pub const FORMATS: &str = include_str!("text/formats.h");

@@ -1,6 +1,6 @@
 //! Vectors of the compiler's own: any CPU, and plain loops for compilers without them.
 
-use super::Isa;
+use super::{BY_FOURS, Isa};
 use mcv_ir::target::Level;
 
 /// Its name and flags.
@@ -18,4 +18,7 @@ pub static ISA: Isa = Isa {
     ],
     tile_m: 2,
     tiles: false,
+    alone: 2,
+    prefetch: true,
+    product: &BY_FOURS,
 };

@@ -107,6 +107,35 @@ pub fn one_row(panels: Layout) -> Vec<Kernel> {
     all
 }
 
+/// Kernels of vision towers: 8 bits with one scale per row.
+pub fn vision(panels: Layout) -> Vec<(Kernel, Vec<Call>)> {
+    let calls = [1, 2, 7, 9, 33].map(|rows| Call { rows, context: rows, at: 0 });
+    per_row(panels).into_iter().map(|k| (k, calls.to_vec())).collect()
+}
+
+/// 8 bits with one scale per row.
+pub fn per_row(panels: Layout) -> Vec<Kernel> {
+    use Pointwise::{Add, Bias, Gated, Scale};
+    let q8 = |width: u32| Elem::Q8 { group: width.next_multiple_of(32) as u16 };
+    let step = |width: u32| Pointwise::Quantize { group: width.next_multiple_of(32) as u16 };
+    let matmul = |n, k, epilogue: &[Pointwise]| matmul(panels, q8(k), n, k, epilogue, Elem::F32);
+    let quantize = |op, args: Vec<TensorType>, epilogue: &[Pointwise], d: u32| {
+        Kernel::new(op, [epilogue, &[step(d)]].concat(), args, rows(q8(d), d).with_layout(Layout::Summed))
+    };
+    let (x, gain) = (|d| rows(Elem::F32, d), |d| fixed(Elem::F32, [d]));
+    vec![
+        matmul(127, 33, &[]),
+        matmul(127, 588, &[Bias, Add]),
+        matmul(127, 4304, &[Bias, Pointwise::Act(Act::Gelu)]),
+        matmul(64, 1152, &[SILU]),
+        quantize(Op::Pointwise(Add), vec![x(4304), x(4304)], &[], 4304),
+        Kernel::new(Op::Pointwise(step(70)), vec![], vec![x(70)], rows(q8(70), 70).with_layout(Layout::Summed)),
+        quantize(Op::LayerNorm { eps: 1e-6 }, vec![x(588), gain(588), gain(588)], &[], 588),
+        quantize(Op::RmsNorm { eps: 1e-6, groups: 1 }, vec![x(33), gain(33)], &[Scale(2.0)], 33),
+        quantize(Op::Pointwise(Gated(Act::Silu)), vec![x(200)], &[], 100),
+    ]
+}
+
 /// Norms, look-ups, element-wise work, rotary embedding, stores.
 pub fn row_ops() -> Vec<Kernel> {
     use Pointwise::{Add, Bias, Gated, Mul, Scale};

@@ -32,10 +32,11 @@ fn check(level: &'static Level, flags: &[&str], kernels: &[Kernel], calls: &[Cal
     }
 }
 
-/// The four groups at once: a compiler runs while another group's kernels are compared.
+/// The groups at once: a compiler runs while another group's kernels are compared.
 fn check_all(level: &'static Level, flags: &[&str]) {
     std::thread::scope(|scope| {
         scope.spawn(|| check(level, flags, &cases::matmuls(PANELS), &by_rows()));
+        scope.spawn(|| check(level, flags, &cases::per_row(PANELS), &by_rows()));
         scope.spawn(|| check(level, flags, &cases::attention(), &by_context()));
         scope.spawn(|| check(level, flags, &cases::row_ops(), &by_rows()));
         scope.spawn(|| check(level, flags, &cases::one_row(PANELS), &[Call { rows: 1, context: 1, at: 0 }]));

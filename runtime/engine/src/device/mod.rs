@@ -1,6 +1,9 @@
 //! The processor: what it can do, its kernels, its threads, its memory.
 
+pub mod accelerator;
 pub mod features;
+pub mod hexagon;
 pub mod library;
 pub mod memory;
+pub mod opencl;
 pub mod pool;

@@ -44,14 +44,14 @@ MCV_INLINE void @symbol@_weigh(float *s, int64_t live, float *most, float *total
         vf_store(s + i, part);
         top = vf_max(top, part);
     }
-    const float old = *most, now = fmaxf(old, vf_top(top));
+    const float old = *most, best = vf_top(top), now = old > best ? old : best;
     const vf shift = vf_set(now == -INFINITY ? 0.0f : now);
     for (int i = 0; i < 64; i += 16) {
         const vf part = vf_exp(vf_sub(vf_load(s + i), shift));
         vf_store(s + i, part);
         sum = vf_add(sum, part);
     }
-    const float keep = old == now ? 1.0f : old == -INFINITY ? 0.0f : expf(old - now);
+    const float keep = old == now ? 1.0f : old == -INFINITY ? 0.0f : vf_top(vf_exp(vf_set(old - now)));
     *most = now;
     *total = *total * keep + vf_sum(sum);
     if (keep != 1.0f)

@@ -12,4 +12,5 @@ MCV_INLINE amx_shapes amx_shapes_for(int depth) {
     return s;
 }
 MCV_INLINE vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+MCV_INLINE vi vi_add(vi x, vi y) { return _mm512_add_epi32(x, y); }
 MCV_INLINE void vb_store(void *p, vb x) { _mm512_storeu_si512(p, x); }

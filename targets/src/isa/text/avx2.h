@@ -122,6 +122,7 @@ MCV_INLINE __m256 mcv_sums8(const vf *r) {
 MCV_INLINE vf vf_sums(const vf *r) { vf s = {mcv_sums8(r), mcv_sums8(r + 8)}; return s; }
 
 MCV_INLINE vi vi_zero(void) { vi r = {_mm256_setzero_si256(), _mm256_setzero_si256()}; return r; }
+MCV_INLINE vi vi_set(int32_t x) { vi r = {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; return r; }
 MCV_INLINE vf vf_from(vi x) { vf r = {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; return r; }
 MCV_INLINE vb vb_load(const void *p) {
     vb r = {_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)p + 1)};

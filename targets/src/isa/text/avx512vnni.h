@@ -70,6 +70,7 @@ MCV_INLINE vf vf_sums(const vf *r) {
 }
 
 MCV_INLINE vi vi_zero(void) { return _mm512_setzero_si512(); }
+MCV_INLINE vi vi_set(int32_t x) { return _mm512_set1_epi32(x); }
 MCV_INLINE vf vf_from(vi x) { return _mm512_cvtepi32_ps(x); }
 MCV_INLINE vb vb_load(const void *p) { return _mm512_loadu_si512(p); }
 MCV_INLINE vb vb_low4(vb x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }

@@ -2,7 +2,7 @@
 MCV_INLINE vf mcv_scale(const char *scales, int64_t at) {
     return vf_set(vf_sum(vf_load_f16_n((const uint16_t *)scales + at, 1)));
 }
-MCV_INLINE vf vf_load_q8(const char *row, int64_t width, int64_t n, int group) {
+MCV_INLINE vf vf_load_q8(const char *row, int64_t width, int64_t n, int64_t group) {
     const char *scales = row + mcv_div_up(width, group) * group;
     return vf_mul(vf_load_i8((const int8_t *)row + n), mcv_scale(scales, n / group));
 }

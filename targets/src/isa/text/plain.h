@@ -30,7 +30,8 @@ MCV_INLINE vf vf_fma(vf a, vf b, vf c) { MCV_LANES(a.v[i] * b.v[i] + c.v[i]); }
 MCV_INLINE vf vf_max(vf a, vf b) { MCV_LANES(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
 MCV_INLINE vf vf_min(vf a, vf b) { MCV_LANES(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
 MCV_INLINE vf vf_abs(vf a) { MCV_LANES(fabsf(a.v[i])); }
-MCV_INLINE vf vf_round(vf a) { MCV_LANES(rintf(a.v[i])); }
+/* Half to even where |x| < 2^22: a float of 2^23 and more has no fraction. */
+MCV_INLINE vf vf_round(vf a) { MCV_LANES(a.v[i] + 0x1.8p23f - 0x1.8p23f); }
 /* a where x < limit, else b. */
 MCV_INLINE vf vf_less(vf x, vf limit, vf a, vf b) { MCV_LANES(x.v[i] < limit.v[i] ? a.v[i] : b.v[i]); }
 /* a in the first n lanes, else b. */
@@ -49,6 +50,7 @@ MCV_INLINE float vf_top(vf a) {
 MCV_INLINE vf vf_sums(const vf *a) { MCV_LANES(vf_sum(a[i])); }
 
 MCV_INLINE vi vi_zero(void) { vi r; memset(&r, 0, sizeof r); return r; }
+MCV_INLINE vi vi_set(int32_t x) { vi r; for (int i = 0; i < 16; i++) r.v[i] = x; return r; }
 MCV_INLINE vf vf_from(vi a) { MCV_LANES((float)a.v[i]); }
 MCV_INLINE vb vb_load(const void *p) { vb r; memcpy(r.v, p, 64); return r; }
 MCV_INLINE vb vb_low4(vb a) { for (int i = 0; i < 64; i++) a.v[i] &= 15; return a; }

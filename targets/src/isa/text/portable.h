@@ -123,6 +123,7 @@ MCV_INLINE mcv_f4 mcv_from4(mcv_i4 x) { return __builtin_convertvector(x, mcv_f4
 MCV_INLINE mcv_u8 mcv_low8(mcv_u8 x) { return x & 0x0f0f; }
 MCV_INLINE mcv_u8 mcv_high8(mcv_u8 x) { return x >> 4 & 0x0f0f; }
 MCV_INLINE vi vi_zero(void) { const mcv_i4 t = {0}; vi r = {t, t, t, t}; return r; }
+MCV_INLINE vi vi_set(int32_t x) { const mcv_i4 t = {x, x, x, x}; vi r = {t, t, t, t}; return r; }
 MCV_INLINE vf vf_from(vi x) { MCV_EACH(vf, mcv_from4, x); }
 MCV_INLINE vb vb_load(const void *p) { vb r; memcpy(&r, p, 64); return r; }
 MCV_INLINE vb vb_low4(vb x) { MCV_EACH(vb, mcv_low8, x); }

@@ -32,7 +32,11 @@ pub fn run(args: &Args, session: &mut Session, path: &Path) -> Result<(), Failur
         session.say(&task.prompt, args.system.as_deref())?;
         let output = collect(session)?;
         let seconds = started.elapsed().as_secs_f64();
-        out.line(&json!({ "id": task.id, "output": output, "seconds": seconds }).to_string())?;
+        let mut line = json!({ "id": task.id, "output": output, "seconds": seconds });
+        if args.json {
+            line["stats"] = session.stats().json();
+        }
+        out.line(&line.to_string())?;
         if args.stats {
             print_stats(session.stats());
         }

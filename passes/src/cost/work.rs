@@ -1,6 +1,5 @@
-//! What a kernel costs: operations and bytes at given sizes, and the seconds a roofline predicts for them.
+//! Operations and bytes of one launch at given sizes.
 
-use mcv_ir::soc::Soc;
 use mcv_ir::{Dim, Elem, Kernel, Op, TensorType, encode};
 
 /// Operations and bytes of one launch.
@@ -14,7 +13,7 @@ pub struct Work {
     pub bytes: f64,
 }
 
-/// Values of the phase variables the cost is asked for; absent ones count at their maximum.
+/// Values of the phase variables the cost is asked for; absent ones count at their maximum, and none beyond it.
 pub type Sizes<'a> = &'a [(&'a str, u32)];
 
 fn value(dim: &Dim, sizes: Sizes) -> f64 {
@@ -23,10 +22,11 @@ fn value(dim: &Dim, sizes: Sizes) -> f64 {
         Dim::UpTo { name, .. } => name,
     };
     let found = sizes.iter().find(|(n, _)| n == name).map(|(_, v)| *v);
-    f64::from(found.unwrap_or(dim.max()))
+    f64::from(found.map_or(dim.max(), |v| v.min(dim.max())))
 }
 
-fn bytes(ty: &TensorType, sizes: Sizes) -> f64 {
+/// Bytes of a tensor.
+pub fn bytes_of(ty: &TensorType, sizes: Sizes) -> f64 {
     let fixed: f64 = encode::bytes(ty) as f64;
     ty.shape.iter().fold(fixed, |b, d| b * value(d, sizes) / f64::from(d.max().max(1)))
 }
@@ -35,8 +35,8 @@ fn bytes(ty: &TensorType, sizes: Sizes) -> f64 {
 pub fn work(kernel: &Kernel, sizes: Sizes) -> Work {
     let dims = kernel.dims();
     let dim = |name: &str| dims.iter().find(|(n, _)| *n == name).map_or(1.0, |(_, d)| value(d, sizes));
-    let moved: f64 = kernel.args.iter().map(|t| bytes(t, sizes)).sum();
-    let mut work = Work { bytes: moved + bytes(&kernel.result, sizes), ..Work::default() };
+    let moved: f64 = kernel.args.iter().map(|t| bytes_of(t, sizes)).sum();
+    let mut work = Work { bytes: moved + bytes_of(&kernel.result, sizes), ..Work::default() };
     match &kernel.op {
         Op::MatMul => {
             let macs = dim("M") * dim("N") * dim("K");
@@ -46,6 +46,8 @@ pub fn work(kernel: &Kernel, sizes: Sizes) -> Work {
             }
         }
         Op::Attention { .. } => work.f32_macs = 2.0 * dim("M") * dim("C") * dim("D") * dim("H"),
+        Op::Scores { .. } | Op::Mix { .. } => work.f32_macs = dim("M") * dim("C") * dim("D") * dim("H"),
+        Op::Softmax { .. } => work.f32_macs = dim("H") * dim("M") * dim("C"),
         Op::Gather | Op::MergeRows | Op::Store { .. } => {
             let rows = dim("M") * encode::row_bytes(&kernel.result) as f64;
             work.bytes = 2.0 * rows;
@@ -54,10 +56,4 @@ pub fn work(kernel: &Kernel, sizes: Sizes) -> Work {
         _ => work.f32_macs = dim("M") * dim("D"),
     }
     work
-}
-
-/// Seconds on all cores: the larger of the time for operations and the time for bytes. A prediction.
-pub fn predict(work: &Work, soc: &Soc) -> f64 {
-    let compute = work.int8_macs / soc.int8_macs_per_second() + work.f32_macs / soc.f32_macs_per_second();
-    compute.max(work.bytes / (soc.bandwidth_gbs * 1e9))
 }

@@ -1,10 +1,13 @@
 //! Kernels: source text per level, compiled here, or stock kernels where there is no C compiler.
 
+mod accelerators;
+
 use crate::progress::Progress;
 use crate::stock;
+use crate::units::Units;
 use mcv_ir::plan::{Plan, PlannedKernel};
-use mcv_ir::target::{Level, Mode, Target};
-use mcv_ir::{Error, Op, Result};
+use mcv_ir::target::{Level, Mode, Schedule, Target};
+use mcv_ir::{Error, Kernel, Op, Result};
 use mcv_targets::toolchain::Toolchain;
 use mcv_tune::Records;
 use rayon::prelude::*;
@@ -39,13 +42,19 @@ pub struct Choice<'a> {
     pub quiet: bool,
 }
 
-/// All levels of a target, best first.
-pub fn libraries(plan: &Plan, target: &(dyn Target + Sync), choice: &Choice) -> Result<Vec<Library>> {
+/// The CPU's levels, best first, then the other units' kernels.
+pub fn libraries(plan: &Plan, units: &Units, choice: &Choice) -> Result<Vec<Library>> {
+    let mut all = cpu(plan, &units.cpu, choice)?;
+    all.extend(accelerators::libraries(plan, units, &choice.records)?);
+    Ok(all)
+}
+
+fn cpu(plan: &Plan, target: &(dyn Target + Sync), choice: &Choice) -> Result<Vec<Library>> {
     let levels = chosen(target, choice.levels)?;
     if choice.stock {
         return stock::libraries(plan, target, &levels);
     }
-    match Toolchain::find() {
+    match Toolchain::find_for(target.family()) {
         Ok(toolchain) => compile(plan, target, &levels, &toolchain, choice),
         Err(missing) => {
             eprintln!("mcv-compile: {missing}; packing the kernels shipped with this program");
@@ -101,14 +110,16 @@ pub fn source_text(
 ) -> Result<String> {
     let mut text = target.prelude(level);
     for planned in kernels.iter().filter(|k| k.kernel.op != Op::Move) {
-        let schedules = target.schedules(&planned.kernel, level);
-        let recorded = records.schedule(&planned.kernel, level.name).filter(|s| schedules.contains(s));
-        let schedule = recorded
-            .as_ref()
-            .or(schedules.first())
-            .ok_or_else(|| Error::bug(format!("no schedule for {}", planned.kernel)))?;
+        let schedule = schedule(&planned.kernel, target, level, records)?;
         text.push_str(&format!("\n/* {} */\n", planned.kernel));
-        text.push_str(&target.emit(&planned.kernel, &planned.symbol, level, schedule, Mode::Specialized)?.body);
+        text.push_str(&target.emit(&planned.kernel, &planned.symbol, level, &schedule, Mode::Specialized)?.body);
     }
     Ok(text)
+}
+
+/// The recorded schedule where there is one that the target still knows, else its default.
+fn schedule(kernel: &Kernel, target: &dyn Target, level: &Level, records: &Records) -> Result<Schedule> {
+    let schedules = target.schedules(kernel, level);
+    let recorded = records.schedule(kernel, level.name).filter(|s| schedules.contains(s));
+    recorded.or(schedules.into_iter().next()).ok_or_else(|| Error::bug(format!("no schedule for {kernel}")))
 }

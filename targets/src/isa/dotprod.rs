@@ -1,0 +1,17 @@
+//! ARMv8.2 with dot products of four bytes a lane.
+
+use super::{BY_OCTETS, Isa};
+use mcv_ir::target::Level;
+
+/// Its name and flags.
+pub const LEVEL: Level = Level { name: "dotprod", needs: &["neon", "dotprod"], flags: &["-march=armv8.2-a+dotprod"] };
+/// The table.
+pub static ISA: Isa = Isa {
+    level: LEVEL,
+    text: &[include_str!("text/neon.h"), include_str!("text/octets_dotprod.h"), include_str!("text/octets.h")],
+    tile_m: 4,
+    tiles: false,
+    alone: 1,
+    prefetch: false,
+    product: &BY_OCTETS,
+};

@@ -1,0 +1,1 @@
+const float v = mcv_f32(q, n);
