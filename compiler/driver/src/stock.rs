@@ -4,14 +4,15 @@ use crate::emit::Library;
 use mcv_ir::plan::{Plan, PlannedKernel};
 use mcv_ir::target::{Level, Target};
 use mcv_ir::{Error, Op, Result};
-use mcv_targets::stock::{stock_kernels, stock_symbol};
+use mcv_targets::CpuTarget;
+use mcv_targets::stock::{stock_kernels_of, stock_symbol};
 use std::collections::HashSet;
 
 include!(concat!(env!("OUT_DIR"), "/stock_objects.rs"));
 
 /// The shipped libraries of the levels that this program was built with.
-pub fn libraries(plan: &Plan, target: &dyn Target, levels: &[&'static Level]) -> Result<Vec<Library>> {
-    covered(plan)?;
+pub fn libraries(plan: &Plan, target: &CpuTarget, levels: &[&'static Level]) -> Result<Vec<Library>> {
+    covered(plan, target)?;
     let symbol = |k: &PlannedKernel| if k.kernel.op == Op::Move { String::new() } else { stock_symbol(&k.kernel) };
     let symbols: Vec<String> = plan.kernels.iter().map(symbol).collect();
     let object = |level: &&'static Level| {
@@ -37,9 +38,9 @@ pub fn libraries(plan: &Plan, target: &dyn Target, levels: &[&'static Level]) ->
     Ok(libraries)
 }
 
-fn covered(plan: &Plan) -> Result<()> {
-    let stock: HashSet<String> = stock_kernels().iter().map(|k| k.family_key()).collect();
-    let lacks = |k: &&PlannedKernel| k.kernel.op != Op::Move && !stock.contains(&k.kernel.family_key());
+fn covered(plan: &Plan, target: &CpuTarget) -> Result<()> {
+    let stock: HashSet<String> = stock_kernels_of(target).iter().map(stock_symbol).collect();
+    let lacks = |k: &&PlannedKernel| k.kernel.op != Op::Move && !stock.contains(&stock_symbol(&k.kernel));
     match plan.kernels.iter().find(lacks) {
         None => Ok(()),
         Some(k) => {

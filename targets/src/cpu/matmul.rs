@@ -59,7 +59,7 @@ impl Shape {
         Shape {
             tile_m: if one_row || pairs { 1 } else { schedule.tile_m.clamp(1, 16) },
             tile_n: if gated { 2 } else { schedule.tile_n.clamp(1, BLOCK_PANELS) },
-            alone: if quantized { isa.alone } else { 4 },
+            alone: if quantized { 2 } else { 4 },
             gated,
             pairs,
             tiles: isa.tiles && quantized && !one_row,
@@ -135,7 +135,7 @@ impl Shape {
 
 /// A single row is no pair.
 const PAIR_LOOPS: &str = "\
-for (; m + 16 <= end; m += 16) @symbol@_pairs(c, panel, PANELS, m, 16, 16);
+for (; m + 8 <= end; m += 8) @symbol@_pairs(c, panel, PANELS, m, 8, 8);
 for (; m + 1 < end; m += 4) @symbol@_pairs(c, panel, PANELS, m, 4, mcv_min(4, end - m));
 for (; m < end; m++) @symbol@_tile(c, panel, PANELS, m, 1);
 ";

@@ -137,7 +137,7 @@ fn matmul_schedules(kernel: &Kernel, isa: &Isa) -> Vec<Schedule> {
         return vec![of(tile_m.div_ceil(2), 2, 1, 0), of(tile_m, 1, 1, 0), of(tile_m, 2, 2, 0)];
     }
     if isa.product.pairs.is_some() {
-        return [4, 2, 1].map(|tile_n| of(16, tile_n, 1, 0)).to_vec();
+        return [4, 2, 1].map(|tile_n| of(8, tile_n, 1, 0)).to_vec();
     }
     let tile_m = if gated { tile_m.div_ceil(2) } else { tile_m };
     let ahead = if isa.prefetch { 16 } else { 0 };

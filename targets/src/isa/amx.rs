@@ -34,7 +34,6 @@ pub static ISA: Isa = Isa {
     ],
     tile_m: 8,
     tiles: true,
-    alone: 2,
     prefetch: true,
     product: &BY_FOURS,
 };

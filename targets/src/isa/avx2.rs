@@ -11,7 +11,6 @@ pub static ISA: Isa = Isa {
     text: &[include_str!("text/avx2.h")],
     tile_m: 2,
     tiles: false,
-    alone: 2,
     prefetch: true,
     product: &BY_FOURS,
 };

@@ -15,7 +15,6 @@ pub static ISA: Isa = Isa {
     text: &[include_str!("text/avx512vnni.h")],
     tile_m: 8,
     tiles: false,
-    alone: 2,
     prefetch: true,
     product: &BY_FOURS,
 };

@@ -11,7 +11,6 @@ pub static ISA: Isa = Isa {
     text: &[include_str!("text/neon.h"), include_str!("text/octets_dotprod.h"), include_str!("text/octets.h")],
     tile_m: 4,
     tiles: false,
-    alone: 1,
     prefetch: false,
     product: &BY_OCTETS,
 };

@@ -26,7 +26,6 @@ pub static ISA: Isa = Isa {
     ],
     tile_m: 4,
     tiles: false,
-    alone: 2,
     prefetch: false,
     product: &Product { grouped: ROWS_ONLY, long: ROWS_ONLY, zero8: "128", pairs: None },
 };

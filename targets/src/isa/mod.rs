@@ -23,8 +23,6 @@ pub struct Isa {
     pub tile_m: u32,
     /// Whether quantized matrix products may use the tile vocabulary (`amx_*`).
     pub tiles: bool,
-    /// Panels of quantized weights that a single row is multiplied with together.
-    pub alone: u32,
     /// Whether weights are best fetched ahead by instructions: not where the hardware follows every stream.
     pub prefetch: bool,
     /// How quantized matrix products are written.

@@ -18,7 +18,6 @@ pub static ISA: Isa = Isa {
     ],
     tile_m: 2,
     tiles: false,
-    alone: 2,
     prefetch: true,
     product: &BY_FOURS,
 };

@@ -103,7 +103,10 @@ impl Runner for ArmRunner {
         };
         let mut result = vec![0; job.result.0.len()];
         let gone = |e: std::io::Error| format!("the emulator ended: {e}");
-        input.write_all(&(message.len() as u64).to_le_bytes()).and_then(|()| input.write_all(&message)).map_err(gone)?;
+        input
+            .write_all(&(message.len() as u64).to_le_bytes())
+            .and_then(|()| input.write_all(&message))
+            .map_err(gone)?;
         input.flush().and_then(|()| output.read_exact(&mut result)).map_err(gone)?;
         Ok(result)
     }

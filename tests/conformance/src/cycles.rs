@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 pub const MODEL: &str = "llvm-mca-19";
 /// Processors it knows: the stand-in for big cores, a narrower one, a little one.
 pub const PROCESSORS: [&str; 3] = ["neoverse-v2", "neoverse-n2", "cortex-a510"];
-const COMPILER: &str = "aarch64-linux-gnu-gcc";
+const COMPILER: &str = "clang-19";
 const TRIPS: u32 = 100;
 /// Instructions that multiply weights, and the multiplications of 8-bit values each does. `smull` has a partner.
 const PRODUCTS: [(&str, f64); 4] = [("usmmla", 32.0), ("usdot", 16.0), ("sdot", 16.0), ("smull", 16.0)];
@@ -49,7 +49,7 @@ pub fn assembly(kernel: &Kernel, level: &'static Level) -> Result<String, String
     let (source, out) = (folder.path().join("k.c"), folder.path().join("k.s"));
     std::fs::write(&source, target.prelude(level) + &body).map_err(|e| e.to_string())?;
     let mut command = Command::new(COMPILER);
-    command.args(["-S"]).args(Toolchain::FLAGS).args(level.flags);
+    command.args(["--target=aarch64-linux-gnu", "-S"]).args(Toolchain::FLAGS).args(level.flags);
     let done = command.arg("-o").arg(&out).arg(&source).output().map_err(|e| format!("{COMPILER}: {e}"))?;
     if !done.status.success() {
         return Err(String::from_utf8_lossy(&done.stderr).into_owned());
@@ -60,7 +60,7 @@ pub fn assembly(kernel: &Kernel, level: &'static Level) -> Result<String, String
 /// The innermost loop with the most of a product: `smull`, `sdot`, `usdot` or `usmmla`.
 pub fn hot_loop(assembly: &str, instruction: &str) -> Option<Loop> {
     let lines: Vec<&str> = assembly.lines().collect();
-    let label = |l: &str| l.strip_prefix(".L").is_some().then(|| l.split(':').next().unwrap_or(l).to_string());
+    let label = |l: &str| l.strip_prefix(".LBB").is_some().then(|| l.split(':').next().unwrap_or(l).to_string());
     let mut best: Option<Loop> = None;
     let mut begin = None;
     for (i, line) in lines.iter().enumerate() {
@@ -69,7 +69,7 @@ pub fn hot_loop(assembly: &str, instruction: &str) -> Option<Loop> {
         }
         let Some((first, name)) = &begin else { continue };
         let words: Vec<&str> = line.split_whitespace().collect();
-        let back = words.first().is_some_and(|w| w.starts_with("b") || matches!(*w, "cbnz" | "cbz" | "tbnz" | "tbz"))
+        let back = words.first().is_some_and(|w| w.starts_with("b.") || matches!(*w, "cbnz" | "cbz" | "tbnz" | "tbz"))
             && words.last() == Some(&name.as_str());
         if back {
             let text = lines[*first..=i].join("\n");

@@ -3,6 +3,7 @@
 use crate::hexagon::{Floats, HexagonRunner};
 use crate::host::{HostRunner, runs_here};
 use crate::runner::Runner;
+use crate::wave::{Form, WaveRunner};
 use mcv_ir::target::{Level, Mode, Target};
 use mcv_ir::{Kernel, Layout};
 use mcv_targets::{CpuTarget, OpenClTarget};
@@ -16,8 +17,11 @@ pub struct Unit {
     /// Layout of its matmul weights.
     pub panels: Layout,
     /// Builds kernels (sizes burnt in) and what runs them.
-    pub make: Box<dyn Fn(&[Kernel]) -> Result<Box<dyn Runner>, String>>,
+    pub make: Make,
 }
+
+/// Builds kernels and what runs them.
+type Make = Box<dyn Fn(&[Kernel]) -> Result<Box<dyn Runner>, String>>;
 
 const SHALLOW: Layout = Layout::Panels { rows: 16, depth: 4 };
 const DEEP: Layout = Layout::Panels { rows: 16, depth: 8 };
@@ -27,6 +31,7 @@ pub fn all() -> Vec<Unit> {
     let mut units: Vec<Unit> = mcv_targets::isa::X86_64_LEVELS.iter().map(x86).collect();
     units.extend(mcv_targets::isa::AARCH64_LEVELS.iter().map(arm));
     units.extend([opencl(4, SHALLOW), opencl(8, DEEP)]);
+    units.extend([wave(64, 1), wave(128, 1), wave(64, 2)]);
     units.push(hexagon("npu hexagon/hvx", Floats::Plain));
     units.push(hexagon("npu hexagon/hvx, qfloat modelled", Floats::ModelledQfloat));
     units
@@ -57,6 +62,17 @@ fn opencl(depth: u16, panels: Layout) -> Unit {
     };
     let target = OpenClTarget::new(depth).expect("4 and 8 are known depths");
     Unit { name: format!("gpu opencl, panels 16x{depth}"), target: Box::new(target), panels, make: Box::new(make) }
+}
+
+/// The Adreno form, waves of `items` in lockstep; `dot` as in [`Form`].
+fn wave(items: i64, dot: u32) -> Unit {
+    let make = move |kernels: &[Kernel]| -> Result<Box<dyn Runner>, String> {
+        Ok(Box::new(WaveRunner::new(8, kernels, 0, Form { wave: items, dot })?))
+    };
+    let target = OpenClTarget::new(8).expect("8 is a known depth");
+    let sums = if dot == 1 { "half" } else { "integer" };
+    let name = format!("gpu opencl, Adreno form, {sums} products, waves of {items}");
+    Unit { name, target: Box::new(target), panels: DEEP, make: Box::new(make) }
 }
 
 fn hexagon(name: &str, floats: Floats) -> Unit {

@@ -1,8 +1,8 @@
 //! Every emitted kernel against its meaning at every level of 64-bit ARM, in an emulator; and what ships needs nothing.
 
 use mcv_conformance::arm::{ArmRunner, missing_tool};
-use mcv_conformance::cases;
 use mcv_conformance::runner::{Runner, source};
+use mcv_conformance::{cases, skip};
 use mcv_ir::target::{Mode, Target};
 use mcv_ir::{Kernel, Layout};
 use mcv_targets::{CpuTarget, Toolchain, isa::AARCH64_LEVELS};
@@ -19,7 +19,7 @@ fn say(what: &str) {
 /// All kernels at a level, sizes burnt in and sizes from the call.
 fn check(level: usize) {
     if let Some(why) = missing_tool() {
-        return say(&format!("SKIPPED: {why}"));
+        return skip(&why);
     }
     let cases = [cases::all(PANELS), cases::vision(PANELS)].concat();
     let kernels: Vec<Kernel> = cases.iter().map(|(k, _)| k.clone()).collect();
@@ -64,7 +64,7 @@ fn sve2_kernels_mean_what_eval_says() {
 fn what_ships_needs_nothing() {
     let kernels = cases::all(PANELS).into_iter().map(|(k, _)| k).collect::<Vec<_>>();
     match Toolchain::find_for("aarch64") {
-        Err(why) => say(&format!("SKIPPED: {why}")),
+        Err(why) => skip(&why.to_string()),
         Ok(toolchain) => self_contained(&toolchain, &CpuTarget::aarch64(), &kernels),
     }
     let shallow = Layout::Panels { rows: 16, depth: 4 };

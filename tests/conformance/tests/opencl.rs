@@ -2,20 +2,13 @@
 //! finds races and accesses outside of buffers.
 
 use mcv_conformance::call::Call;
-use mcv_conformance::cases;
 use mcv_conformance::opencl::{Form, OpenClRunner, Pick};
 use mcv_conformance::runner::{Runner, symbol};
 use mcv_conformance::wave::{self, WaveRunner};
+use mcv_conformance::{cases, skip};
 use mcv_ir::target::{Mode, Target};
 use mcv_ir::{Elem, Kernel, Layout};
 use mcv_targets::OpenClTarget;
-use std::io::Write;
-
-/// Says so past the harness, which hides what passing tests print.
-fn skipped(why: &str) {
-    let test = std::thread::current().name().unwrap_or("a test").to_string();
-    let _ = std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes());
-}
 
 /// The shared cases that are supported.
 fn all(depth: u16) -> Vec<(Kernel, Vec<Call>)> {
@@ -51,7 +44,7 @@ fn made<T>(runner: Result<T, String>) -> Option<T> {
         Ok(runner) => Some(runner),
         Err(why) if why.contains("build: OpenCL error") || why.contains("does not compile") => panic!("{why}"),
         Err(why) => {
-            skipped(&why);
+            skip(&why);
             None
         }
     }
@@ -154,7 +147,7 @@ fn adreno_text_compiles() {
                 .arg(&file)
                 .output();
             match out {
-                Err(why) => return skipped(&format!("clang-19: {why}")),
+                Err(why) => return skip(&format!("clang-19: {why}")),
                 Ok(out) => assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr)),
             }
         }

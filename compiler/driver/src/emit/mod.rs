@@ -8,6 +8,7 @@ use crate::units::Units;
 use mcv_ir::plan::{Plan, PlannedKernel};
 use mcv_ir::target::{Level, Mode, Schedule, Target};
 use mcv_ir::{Error, Kernel, Op, Result};
+use mcv_targets::CpuTarget;
 use mcv_targets::toolchain::Toolchain;
 use mcv_tune::Records;
 use rayon::prelude::*;
@@ -49,7 +50,7 @@ pub fn libraries(plan: &Plan, units: &Units, choice: &Choice) -> Result<Vec<Libr
     Ok(all)
 }
 
-fn cpu(plan: &Plan, target: &(dyn Target + Sync), choice: &Choice) -> Result<Vec<Library>> {
+fn cpu(plan: &Plan, target: &CpuTarget, choice: &Choice) -> Result<Vec<Library>> {
     let levels = chosen(target, choice.levels)?;
     if choice.stock {
         return stock::libraries(plan, target, &levels);

@@ -2,11 +2,12 @@
    product. K goes by chunks, whose rows are laid side by side first. */
 MCV_INLINE void @symbol@_pairs(const mcv_call *c, const int64_t *panel, const int PANELS, int64_t m, const int ROWS, int64_t live) {
     @sizes@
-    enum { CHUNK = 512 / @group@, START = 2 * @group@, SCALE = START + 16, PAIR = SCALE + 16 };
+    enum { CHUNK = 512 / @group@ };
     const int64_t groups = mcv_div_up(K, @group@);
     const int PAIRS = ROWS / 2;
-    MCV_ALIGNED int8_t x[CHUNK][8][PAIR];
-    float32x4_t sum[@pair_panels@][4][2][8];
+    MCV_ALIGNED int8_t x[CHUNK][8][2 * @group@];
+    int32x4_t start[CHUNK][8];
+    float32x4_t scale[CHUNK][8], sum[@pair_panels@][4][2][8];
     for (int p = 0; p < PANELS; p++)
         for (int q = 0; q < 4; q++)
             for (int i = 0; i < 2 * 8; i++) sum[p][q][i / 8][i % 8] = vdupq_n_f32(0.0f);
@@ -23,9 +24,8 @@ MCV_INLINE void @symbol@_pairs(const mcv_call *c, const int64_t *panel, const in
                     vst1q_s8(x[b][i] + 2 * k, both);
                     shift = rows_shift(shift, both, @zero@);
                 }
-                vst1q_s32((int32_t *)(x[b][i] + START), shift);
-                const float32x4_t both = {s, t, s, t};
-                vst1q_f32((float *)(x[b][i] + SCALE), both);
+                start[b][i] = shift;
+                scale[b][i] = (float32x4_t){s, t, s, t};
             }
         }
         for (int p = 0; p < PANELS; p++)
@@ -39,17 +39,14 @@ MCV_INLINE void @symbol@_pairs(const mcv_call *c, const int64_t *panel, const in
                     const float32x4_t twice[2] = {vzip1q_f32(channel, channel), vzip2q_f32(channel, channel)};
                     MCV_UNROLL for (int i = 0; i < 2; i++) {
                         uint8x16_t column[@group@ / 8];
-                        const int8_t *both = x[b][0];
                         MCV_UNROLL for (int j = 0; j < @octets@; j++) {
                             const uint8x16_t raw = vld1q_u8(w + 32 + 128 * j + 32 * q + 16 * i);
                             @octet_columns@
                         }
-                        MCV_UNROLL for (int r = 0; r < PAIRS; r++, both += PAIR) {
-                            MCV_IN_ORDER(both);
-                            int32x4_t dot = vld1q_s32((const int32_t *)(both + START));
-                            MCV_UNROLL for (int j = 0; j < @group@ / 8; j++) dot = rows_dot(dot, column[j], vld1q_s8(both + 16 * j));
-                            const float32x4_t scale = vmulq_f32(twice[i], vld1q_f32((const float *)(both + SCALE)));
-                            acc[i][r] = vfmaq_f32(acc[i][r], vcvtq_f32_s32(dot), scale);
+                        MCV_UNROLL for (int r = 0; r < PAIRS; r++) {
+                            int32x4_t dot = start[b][r];
+                            MCV_UNROLL for (int j = 0; j < @group@ / 8; j++) dot = rows_dot(dot, column[j], vld1q_s8(x[b][r] + 16 * j));
+                            acc[i][r] = vfmaq_f32(acc[i][r], vcvtq_f32_s32(dot), vmulq_f32(twice[i], scale[b][r]));
                         }
                     }
                 }

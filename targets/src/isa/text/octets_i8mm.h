@@ -4,9 +4,6 @@ MCV_INLINE uint8x16_t octet_bytes(uint8x16_t raw) { return raw; }
 MCV_INLINE int32x4_t octet_signed(int32x4_t sum, int8x16_t w, int8x16_t x) { return vdotq_s32(sum, w, x); }
 MCV_INLINE int32x4_t octet_dot(int32x4_t sum, uint8x16_t w, int8x16_t x) { return vusdotq_s32(sum, w, x); }
 
-/* Keeps what is loaded from p on after what was loaded before: compilers would load too much at once and spill. */
-#define MCV_IN_ORDER(p) __asm__ volatile("" : "+r"(p) : : "memory")
-
 /* 8 activations of one row, then 8 of another. */
 MCV_INLINE int8x16_t rows_load(const int8_t *x, const int8_t *y) { return vcombine_s8(vld1_s8(x), vld1_s8(y)); }
 /* Lanes: first channel and row x, first and y, second and x, second and y. */

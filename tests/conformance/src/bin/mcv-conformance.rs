@@ -3,9 +3,9 @@
 
 use clap::Parser;
 use mcv_conformance::call::Call;
-use mcv_conformance::cases;
 use mcv_conformance::runner::symbol;
 use mcv_conformance::units::{Unit, all};
+use mcv_conformance::{cases, towers};
 use mcv_ir::Kernel;
 use mcv_ir::target::Mode;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 
 /// Prints one unit's part of the table; whether something failed.
 fn column(unit: &Unit) -> bool {
-    let cases = [cases::all(unit.panels), cases::vision(unit.panels)].concat();
+    let cases = [cases::all(unit.panels), cases::vision(unit.panels), towers::cases(unit.panels)].concat();
     let (taken, refused): (Vec<_>, Vec<_>) = cases.into_iter().partition(|(k, _)| unit.target.supports(k).is_ok());
     let kernels: Vec<Kernel> = taken.iter().map(|(k, _)| k.clone()).collect();
     let runner = match (unit.make)(&kernels) {

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
                 let predicted = assembly(&product(format, rows), level).and_then(|text| {
                     let hot = hot_loop(&text, hottest).ok_or("no inner loop found")?;
                     let each = |p: &&str| cycles(&hot.text, p).map(|c| c * 32.0 / hot.work);
-                    PROCESSORS.iter().map(|p| each(&p)).collect::<Result<Vec<f64>, String>>()
+                    PROCESSORS.iter().map(each).collect::<Result<Vec<f64>, String>>()
                 });
                 match predicted {
                     Ok(c) => println!(
