@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Formatting, lints, all tests.
+# Formatting, lints, all tests: natively, and on emulated processors where tests/emulators.sh can install them.
 set -euo pipefail
 cd "$(dirname "$0")"
 ./setup.sh
+tests/emulators.sh
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 cargo build --workspace --quiet
+# The runtime for 64-bit ARM; without it the tests that need it say that they skip.
+runtime/engine/cross/aarch64-linux.sh --profile cross || [ -z "${MCV_ALL_DEVICES:-}" ]
 cargo test --workspace --quiet --no-fail-fast

@@ -1,35 +1,49 @@
 //! The small model gives the same answers on every device that can run here. `mcv-devices` does the same on all
 //! pictures and prints a table.
 
-use mcv_tests::devices::{DEVICES, Device, Silent};
-use std::io::Write;
+use mcv_tests::devices::{Answers, DEVICES, Device, Silent};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// Pictures per device: emulators are slow.
 const PICTURES: usize = 3;
 
-fn check(index: usize) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let ask = |device: &Device| {
-        let artifact = folder.path().join(format!("{}.mcv", device.target.replace('/', "_")));
-        device.compile("q4", &artifact)?;
-        device.answers(&artifact, PICTURES)
-    };
-    let device = &DEVICES[index];
-    if let Some(why) = device.missing() {
-        return skip(&format!("{}: {why}", device.name));
+/// The small model for a device; devices of one target and placement share it.
+fn artifact(device: &Device) -> Result<PathBuf, Silent> {
+    type Made = HashMap<(&'static str, &'static str), Arc<Mutex<Option<PathBuf>>>>;
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    static MADE: OnceLock<Mutex<Made>> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| tempfile::tempdir().expect("a folder"));
+    let made = MADE.get_or_init(Mutex::default);
+    let slot = made.lock().expect("no panic in here").entry((device.target, device.place)).or_default().clone();
+    let mut slot = slot.lock().unwrap_or_else(|e| e.into_inner());
+    if slot.is_none() {
+        let path = folder.path().join(format!("{}-{}.mcv", device.target.replace('/', "_"), device.place));
+        device.compile("q4", &path)?;
+        *slot = Some(path);
     }
-    let host = ask(&DEVICES[0]).unwrap_or_else(|e| panic!("{e:?}"));
-    match ask(device) {
-        Ok(answers) => assert_eq!(answers.outputs, host.outputs, "{}", device.name),
-        Err(Silent::Missing(why)) => skip(&why),
-        Err(Silent::Failed(why)) => panic!("{why}"),
-    }
+    Ok(slot.clone().unwrap_or_default())
 }
 
-/// Says so past the harness; a failure where everything must run (`MCV_ALL_DEVICES`).
-fn skip(why: &str) {
-    assert!(std::env::var_os("MCV_ALL_DEVICES").is_none(), "{why}");
-    let _ = std::io::stderr().write_all(format!("SKIPPED {why}\n").as_bytes());
+fn ask(device: &Device) -> Result<Answers, Silent> {
+    if let Some(why) = device.missing() {
+        return Err(Silent::Missing(why));
+    }
+    device.answers(&artifact(device)?, PICTURES)
+}
+
+fn host() -> &'static Answers {
+    static HOST: OnceLock<Answers> = OnceLock::new();
+    HOST.get_or_init(|| ask(&DEVICES[0]).unwrap_or_else(|e| panic!("{e:?}")))
+}
+
+fn check(index: usize) {
+    match ask(&DEVICES[index]) {
+        Ok(answers) => assert_eq!(answers.outputs, host().outputs, "{}", DEVICES[index].name),
+        Err(Silent::Missing(why)) => mcv_conformance::skip(&why),
+        Err(Silent::Failed(why)) => panic!("{why}"),
+    }
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub struct CompileArgs {
     /// Memory a phase may need, e.g. 3GiB or 900MiB; default: the target's.
     #[arg(long)]
     pub ram_budget: Option<String>,
-    /// Instruction set levels to build, e.g. portable,avx512vnni; default: all of the target.
+    /// Instruction set levels to build, e.g. portable,avx512vnni; default: those of the target.
     #[arg(long, value_delimiter = ',')]
     pub levels: Option<Vec<String>>,
     /// Use the kernels shipped with this program instead of compiling C.

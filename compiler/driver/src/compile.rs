@@ -66,7 +66,7 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     plan::check_budget(&program, &plan, budget(args, &soc)?)?;
 
     let records = tuning::records(&plan, &units.cpu, args)?;
-    let levels = args.levels.as_deref().unwrap_or(&[]);
+    let levels = args.levels.as_deref().unwrap_or(&soc.levels);
     let choice = Choice { levels, stock: args.stock_kernels, records, quiet: args.quiet };
     let libraries = emit::libraries(&plan, &units, &choice)?;
     let parts = Parts {

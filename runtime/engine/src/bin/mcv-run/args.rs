@@ -1,6 +1,7 @@
 //! The command line.
 
 use mcv_runtime::Options;
+use mcv_runtime::device::threads::{Arrangement, Split};
 use mcv_runtime::text::Sampling;
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ pub struct Args {
     pub chat: bool,
     /// Answer each line {"id", "image", "prompt"} of a file by a line {"id", "output", "seconds"}; pictures are
     /// relative to the file
-    #[arg(long, value_name = "JSONL", conflicts_with = "json")]
+    #[arg(long, value_name = "JSONL")]
     pub prompts: Option<PathBuf>,
     /// System prompt [default: the model's]
     #[arg(long, value_name = "TEXT")]
@@ -47,6 +48,18 @@ pub struct Args {
     /// Threads at work [default: all cores this process may use]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    /// A core for each thread, e.g. 7,2-4 [default: the system places them]
+    #[arg(long, value_name = "CORES")]
+    pub cores: Option<String>,
+    /// Looks for work before a thread sleeps
+    #[arg(long, value_name = "N")]
+    pub poll: Option<u32>,
+    /// Who computes what: even parts, parts by speed of the cores, or chunks that are stolen
+    #[arg(long, value_name = "even|speed|steal")]
+    pub split: Option<Split>,
+    /// Cores, split and polls per phase, as mcv-tune wrote them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["threads", "cores", "poll", "split"])]
+    pub tuning: Option<PathBuf>,
     /// Instruction set level of the kernels [default: the best this CPU has]
     #[arg(long, value_name = "LEVEL")]
     pub level: Option<String>,
@@ -62,7 +75,7 @@ pub struct Args {
     /// Print statistics to stderr
     #[arg(long)]
     pub stats: bool,
-    /// Print one JSON object {text, tokens, finish, stats} in place of the text
+    /// Print one JSON object {text, tokens, finish, stats} in place of the text; with --prompts: statistics per line
     #[arg(long)]
     pub json: bool,
     /// Print the steps that took longest to stderr
@@ -72,15 +85,19 @@ pub struct Args {
 
 impl Args {
     /// How to open the model.
-    pub fn options(&self) -> Options {
-        Options {
+    ///
+    /// # Errors
+    /// No such cores, or no such tuning file.
+    pub fn options(&self) -> mcv_runtime::Result<Options> {
+        Ok(Options {
             threads: self.threads.map(|n| n as usize),
             level: self.level.clone(),
             profile: self.profile,
             verify: self.verify,
             units: self.units.clone(),
             cache: self.cache.clone(),
-        }
+            arrangement: Arrangement::of_flags(self.tuning.as_deref(), self.cores.as_deref(), self.poll, self.split)?,
+        })
     }
 
     /// The model's sampling with what was asked for.
