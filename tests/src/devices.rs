@@ -199,7 +199,7 @@ impl Device {
 const DSP: &str = "qemu-hexagon";
 
 /// `mcv-run` for aarch64: of the folder that `MCV_AARCH64` names, else of the cross build.
-fn runtime() -> Option<PathBuf> {
+pub fn runtime() -> Option<PathBuf> {
     let named = std::env::var_os("MCV_AARCH64").map(PathBuf::from);
     let built = || run::programs().parent().map(|target| target.join("cross/aarch64-linux"));
     let path = named.or_else(built)?.join("mcv-run");
