@@ -1,5 +1,6 @@
 //! Records of measured schedules, as YAML. They merge by union; the newest of equal keys counts.
 
+use crate::setting::Setting;
 use mcv_ir::target::Schedule;
 use mcv_ir::{Error, Kernel, Result};
 use serde::{Deserialize, Serialize};
@@ -41,12 +42,86 @@ impl Record {
     }
 }
 
+/// One phase's fastest threads on one kind of device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThreadRecord {
+    /// Digest of the model.
+    pub model: String,
+    /// Kind of device: architecture, cores and their speeds.
+    pub soc: String,
+    /// Units beside the CPU and their drivers.
+    pub driver: String,
+    /// Instruction set level of the kernels.
+    pub level: String,
+    /// [`EMITTER`] when it was measured.
+    pub emitter: u32,
+    /// `vision`, `prefill` or `decode`.
+    pub phase: String,
+    /// The winner.
+    pub setting: Setting,
+    /// Its fastest run, seconds; noise only ever takes time.
+    pub seconds: f64,
+    /// The same with the runtime's defaults, measured in turns with it.
+    pub default_seconds: f64,
+    /// All runs of the winner, seconds.
+    pub times: Vec<f64>,
+    /// Runs of the whole search.
+    pub runs: usize,
+    /// Whether confidence intervals separate it from the others by what is worth gaining.
+    pub settled: bool,
+    /// Lowest and highest temperature of the search in degrees Celsius, where it can be read.
+    #[serde(default)]
+    pub temperature: Option<(f64, f64)>,
+    /// Clocks after the last run in MHz, where they can be read.
+    #[serde(default)]
+    pub clocks: Vec<f64>,
+    /// Whether some runs were made on a device that did not cool down in time.
+    #[serde(default)]
+    pub hot: bool,
+    /// What runs after the search say.
+    #[serde(default)]
+    pub gain: Option<Gain>,
+}
+
+/// Speed of the winner over the default's, from pairs of runs in turns after the search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gain {
+    /// Median of the pairs' ratios.
+    pub ratio: f64,
+    /// Least and largest ratio: they hold the median with a confidence of `1 - 2^(1 - pairs)` (sign test), 97 % for 6.
+    pub interval: (f64, f64),
+    /// Pairs.
+    pub pairs: usize,
+}
+
+impl Gain {
+    /// The gain that ratios tell; none of none.
+    pub fn of(mut ratios: Vec<f64>) -> Option<Gain> {
+        ratios.sort_by(f64::total_cmp);
+        let n = ratios.len();
+        let ratio = (ratios.get(n / 2)? + ratios.get((n - 1) / 2)?) / 2.0;
+        Some(Gain { ratio, interval: (*ratios.first()?, *ratios.last()?), pairs: n })
+    }
+}
+
+impl ThreadRecord {
+    fn key(&self) -> [&str; 5] {
+        [&self.model, &self.soc, &self.driver, &self.level, &self.phase]
+    }
+}
+
 /// Records of a machine.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Records {
     /// In the order they were measured.
+    #[serde(default)]
     pub records: Vec<Record>,
+    /// Threads per phase.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub threads: Vec<ThreadRecord>,
 }
 
 impl Records {
@@ -69,6 +144,17 @@ impl Records {
             let sane = record.seconds.is_finite() && record.default_seconds.is_finite() && record.seconds > 0.0;
             if !sane || record.tile_m == 0 || record.tile_n == 0 || record.unroll == 0 {
                 return Err(Error::input(format!("{name}: records[{index}]: zero or endless numbers; tune again")));
+            }
+        }
+        for (index, record) in records.threads.iter().enumerate() {
+            let field = format!("{name}: threads[{index}]");
+            if record.emitter != EMITTER {
+                let found = record.emitter;
+                return Err(Error::input(format!("{field}.emitter is {found}, kernels are now {EMITTER}; tune again")));
+            }
+            let sane = |s: f64| s.is_finite() && s > 0.0;
+            if !sane(record.seconds) || !sane(record.default_seconds) || record.setting.threads == 0 {
+                return Err(Error::input(format!("{field}: zero or endless numbers; tune again")));
             }
         }
         Ok(records)
@@ -97,5 +183,22 @@ impl Records {
             self.records.retain(|r| key(r) != key(&record));
             self.records.push(record);
         }
+        for record in other.threads {
+            self.threads.retain(|r| r.key() != record.key());
+            self.threads.push(record);
+        }
     }
+
+    /// The threads recorded for a phase of that model on that kind of device.
+    pub fn threads_of(&self, model: &str, soc: &str, phase: &str) -> Option<&ThreadRecord> {
+        self.threads.iter().rev().find(|r| r.model == model && r.soc == soc && r.phase == phase)
+    }
+}
+
+/// Reads YAML that ships with this crate.
+///
+/// # Errors
+/// It has another form, by name.
+pub(crate) fn from_yaml<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> Result<T> {
+    serde_yaml::from_str(text).map_err(|e| Error::input(format!("{name}: {e}")))
 }

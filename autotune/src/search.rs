@@ -34,7 +34,7 @@ pub fn tune(kernels: &[Kernel], request: &Request, done: &mut dyn FnMut(&Record)
         if schedules.len() > 1 {
             let record = tune_one(kernel, &schedules, request)?;
             done(&record);
-            records.merge(Records { records: vec![record] });
+            records.merge(Records { records: vec![record], ..Records::default() });
         }
     }
     Ok(records)

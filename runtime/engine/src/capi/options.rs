@@ -63,6 +63,7 @@ pub(super) unsafe fn read(options: *const McvOptions) -> Result<Read> {
             verify: known.verify != 0,
             units,
             cache: text(known.cache, "cache")?.map(Into::into),
+            ..Options::default()
         },
         max_tokens: (known.max_tokens > 0).then_some(known.max_tokens as usize),
         sampling: (known.sample != 0).then_some(Sampling {

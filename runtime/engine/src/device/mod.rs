@@ -1,9 +1,11 @@
 //! The processor: what it can do, its kernels, its threads, its memory.
 
 pub mod accelerator;
+pub mod cores;
 pub mod features;
 pub mod hexagon;
 pub mod library;
 pub mod memory;
 pub mod opencl;
 pub mod pool;
+pub mod threads;

@@ -1,16 +1,17 @@
-//! Threads that share a job's units: claimed in chunks, so that a core taken away delays one chunk only; workers
-//! spin shortly, then sleep; no allocation per job, and nobody waits for a worker that never woke up.
+//! Threads that share a job's units: claimed in chunks, so that a core taken away delays one chunk only, or in one
+//! part each; workers spin shortly, then sleep; no allocation per job, and nobody waits for a worker that never woke
+//! up: whoever is done takes over parts that nobody has begun.
 
+use crate::device::cores::{self, Core};
+use crate::device::threads::{Split, Threads};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
 
 /// A job: runs units `begin..end`.
 type Job<'a> = &'a (dyn Fn(i64, i64) + Sync);
 
-/// Chunks per thread: more balance better, fewer cost less.
-const CHUNKS: i64 = 4;
-/// Polls before a worker sleeps: some tens of microseconds.
+/// Looks at the workers still inside before the caller lets others run: some tens of microseconds.
 const SPINS: u32 = 4000;
 /// Bit of the state word: workers may join.
 const OPEN: u64 = 1 << 31;
@@ -19,6 +20,19 @@ const OPEN: u64 = 1 << 31;
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<std::thread::JoinHandle<()>>,
+    threads: Threads,
+    placement: Placement,
+    /// The calling thread and the cores it could use before it was given one.
+    caller: Option<(i32, Vec<usize>)>,
+}
+
+/// Where threads run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// Core of each thread that has one, the calling thread first.
+    pub cores: Vec<usize>,
+    /// What the system denied, and what was done about it.
+    pub notes: Vec<String>,
 }
 
 struct Shared {
@@ -29,6 +43,10 @@ struct Shared {
     lock: Mutex<bool>,
     wake: Condvar,
     slot: UnsafeCell<Option<Slot>>,
+    polls: u32,
+    /// Whether a part was begun, and where parts end as shares of all units; none when chunks are stolen.
+    begun: Vec<AtomicBool>,
+    ends: Vec<f64>,
 }
 
 #[derive(Clone, Copy)]
@@ -44,8 +62,12 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Pool {
-    /// A pool of `threads`, the calling thread included.
-    pub fn new(threads: usize) -> Self {
+    /// A pool; without a core to run on, or against the system's will, threads are placed by the system.
+    pub fn new(threads: &Threads) -> Self {
+        let count = threads.number();
+        let known = if threads.cores.is_empty() { Vec::new() } else { cores::here() };
+        let mut placement = place(&threads.cores, &known);
+        let ends = ends(threads.split, count, &placement.cores, &known);
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
             next: AtomicI64::new(0),
@@ -53,14 +75,52 @@ impl Pool {
             lock: Mutex::new(false),
             wake: Condvar::new(),
             slot: UnsafeCell::new(None),
+            polls: threads.polls,
+            begun: ends.iter().map(|_| AtomicBool::new(false)).collect(),
+            ends,
         });
-        let spawn = |i: usize| {
-            let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(format!("mcv-{i}")).spawn(move || shared.serve()).ok()
+        let (told, answers) = mpsc::channel();
+        let spawn = |index: usize| {
+            let (shared, told, core) = (Arc::clone(&shared), told.clone(), placement.cores.get(index).copied());
+            let life = move || {
+                let _ = told.send(core.map_or(Ok(()), |core| cores::pin(0, &[core])));
+                drop(told);
+                shared.serve(index);
+            };
+            std::thread::Builder::new().name(format!("mcv-{index}")).spawn(life).ok()
         };
         // A system that denies threads leaves us with fewer of them, not with an error.
-        let workers = (1..threads.max(1)).filter_map(spawn).collect();
-        Pool { shared, workers }
+        let workers: Vec<_> = (1..count).filter_map(spawn).collect();
+        drop(told);
+        let caller = placement.cores.first().map(|core| (cores::thread(), cores::affinity(0), *core));
+        let mut denied: Vec<String> = answers.iter().filter_map(std::result::Result::err).collect();
+        denied.extend(caller.iter().filter_map(|(_, _, core)| cores::pin(0, &[*core]).err()));
+        if !denied.is_empty() {
+            denied.truncate(1);
+            placement.notes.push(format!("{}; the system places threads", denied.concat()));
+        }
+        let caller = caller.map(|(tid, before, _)| (tid, before));
+        Pool { shared, workers, threads: threads.clone(), placement, caller }
+    }
+
+    /// The same pool if it is arranged like that already, else a new one; whether it is new.
+    pub fn arrange(&mut self, threads: &Threads) -> bool {
+        if self.threads == *threads {
+            return false;
+        }
+        // The old one gives the calling thread its cores back first.
+        *self = Pool::idle();
+        *self = Pool::new(threads);
+        true
+    }
+
+    /// Where its threads run.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    fn idle() -> Self {
+        Pool::new(&Threads { count: 1, ..Threads::default() })
     }
 
     /// Threads at work, the calling one included.
@@ -74,14 +134,14 @@ impl Pool {
             job(0, units.max(0));
             return;
         }
-        let chunk = (units / (self.threads() as i64 * CHUNKS)).max(1);
+        let chunk = (units / (self.threads() as i64 * i64::from(self.threads.chunks.max(1)))).max(1);
         // SAFETY: the job outlives this call, and no worker is inside after `close` below.
         let job = unsafe { std::mem::transmute::<Job<'_>, Job<'static>>(job) };
         let slot = Slot { job, units, chunk };
         // SAFETY: the state is closed and nobody is inside: this thread is the only one that opens it.
         unsafe { *self.shared.slot.get() = Some(slot) };
         self.shared.open();
-        self.shared.work(slot);
+        self.shared.work(slot, 0);
         self.shared.close();
     }
 }
@@ -96,12 +156,62 @@ impl Drop for Pool {
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }
+        if let Some((tid, before)) = &self.caller {
+            let _ = cores::pin(*tid, before);
+        }
     }
+}
+
+/// A core for each that is wanted; one that is denied is replaced by the fastest allowed one that is left.
+fn place(wanted: &[usize], known: &[Core]) -> Placement {
+    let allowed = |id: usize| known.iter().any(|c| c.id == id && c.allowed);
+    let mut placement = Placement { cores: wanted.to_vec(), notes: Vec::new() };
+    for (index, &denied) in wanted.iter().enumerate() {
+        if allowed(denied) {
+            continue;
+        }
+        let free = |c: &&Core| c.allowed && !placement.cores.contains(&c.id);
+        match known.iter().find(free) {
+            Some(other) => {
+                placement.notes.push(format!("core {denied} is not ours; core {} instead", other.id));
+                placement.cores[index] = other.id;
+            }
+            None => {
+                let notes = vec![format!("core {denied} is not ours, and no other is left; the system places threads")];
+                return Placement { cores: Vec::new(), notes };
+            }
+        }
+    }
+    placement
+}
+
+/// Where each thread's part ends, as a share of all units; nothing when chunks are stolen.
+fn ends(split: Split, count: usize, cores: &[usize], known: &[Core]) -> Vec<f64> {
+    let speed = |index: usize| match split {
+        Split::Speed => known.iter().find(|c| Some(&c.id) == cores.get(index)).map_or(1.0, |c| c.speed.max(0.01)),
+        Split::Even | Split::Steal => 1.0,
+    };
+    if split == Split::Steal {
+        return Vec::new();
+    }
+    let all: f64 = (0..count).map(speed).sum();
+    let mut sum = 0.0;
+    let mut ends: Vec<f64> = (0..count)
+        .map(|i| {
+            sum += speed(i) / all;
+            sum
+        })
+        .collect();
+    if let Some(last) = ends.last_mut() {
+        *last = 1.0;
+    }
+    ends
 }
 
 impl Shared {
     fn open(&self) {
         self.next.store(0, Ordering::Relaxed);
+        self.begun.iter().for_each(|b| b.store(false, Ordering::Relaxed));
         let number = (self.state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
         self.state.store(number << 32 | OPEN, Ordering::SeqCst);
         if self.sleeping.load(Ordering::SeqCst) > 0 {
@@ -119,7 +229,10 @@ impl Shared {
         }
     }
 
-    fn work(&self, slot: Slot) {
+    fn work(&self, slot: Slot, index: usize) {
+        if !self.ends.is_empty() {
+            return self.work_on_parts(slot, index);
+        }
         loop {
             let begin = self.next.fetch_add(slot.chunk, Ordering::Relaxed);
             if begin >= slot.units {
@@ -129,8 +242,24 @@ impl Shared {
         }
     }
 
+    /// The own part first, then those that nobody has begun.
+    fn work_on_parts(&self, slot: Slot, index: usize) {
+        let parts = self.ends.len();
+        for part in (0..parts).map(|i| (index + i) % parts) {
+            if self.begun[part].swap(true, Ordering::Relaxed) {
+                continue;
+            }
+            let at = |share: f64| (share * slot.units as f64).round() as i64;
+            let begin = if part == 0 { 0 } else { at(self.ends[part - 1]) };
+            let end = at(self.ends[part]).min(slot.units);
+            if begin < end {
+                (slot.job)(begin, end);
+            }
+        }
+    }
+
     /// A worker's life.
-    fn serve(&self) {
+    fn serve(&self, index: usize) {
         let mut seen = 0;
         while let Some(number) = self.await_job(seen) {
             seen = number;
@@ -139,7 +268,7 @@ impl Shared {
             }
             // SAFETY: this worker is inside, so the slot holds the open job.
             if let Some(slot) = unsafe { *self.slot.get() } {
-                self.work(slot);
+                self.work(slot, index);
             }
             self.state.fetch_sub(1, Ordering::Release);
         }
@@ -152,7 +281,7 @@ impl Shared {
 
     /// The number of the next job, or none when the pool closes.
     fn await_job(&self, seen: u64) -> Option<u64> {
-        for _ in 0..SPINS {
+        for _ in 0..self.polls {
             let state = self.state.load(Ordering::Acquire);
             if state >> 32 != seen && state & OPEN != 0 {
                 return Some(state >> 32);
@@ -181,10 +310,16 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
 
+    fn threads(count: usize) -> Threads {
+        Threads { count, ..Threads::default() }
+    }
+
     #[test]
     fn every_unit_runs_once() {
-        for threads in [1, 2, 5] {
-            let pool = Pool::new(threads);
+        for (count, split, polls) in
+            [(1, Split::Steal, 9), (2, Split::Even, 0), (5, Split::Steal, 0), (3, Split::Speed, 4000)]
+        {
+            let pool = Pool::new(&Threads { split, polls, ..threads(count) });
             for units in [0, 1, 2, 7, 64, 1000] {
                 let hits: Vec<AtomicUsize> = (0..units).map(|_| AtomicUsize::new(0)).collect();
                 pool.run(units as i64, &|begin, end| {
@@ -192,14 +327,17 @@ mod tests {
                         hit.fetch_add(1, Ordering::Relaxed);
                     }
                 });
-                assert!(hits.iter().all(|h| h.load(Ordering::Relaxed) == 1), "{threads} threads, {units} units");
+                assert!(
+                    hits.iter().all(|h| h.load(Ordering::Relaxed) == 1),
+                    "{count} threads, {split:?}, {units} units"
+                );
             }
         }
     }
 
     #[test]
     fn sleeping_workers_wake_up() {
-        let pool = Pool::new(3);
+        let pool = Pool::new(&threads(3));
         for _ in 0..20 {
             std::thread::sleep(std::time::Duration::from_millis(2));
             let sum = AtomicI64::new(0);
@@ -208,5 +346,46 @@ mod tests {
             });
             assert_eq!(sum.load(Ordering::Relaxed), 4950);
         }
+    }
+
+    #[test]
+    fn denied_cores_are_replaced_by_the_fastest_that_are_left() {
+        let core = |id, speed, allowed| Core { id, speed, allowed };
+        let known = [core(7, 1.0, false), core(2, 0.9, true), core(3, 0.9, true), core(0, 0.3, true)];
+        let got = place(&[7, 2], &known);
+        assert_eq!((got.cores, got.notes.len()), (vec![3, 2], 1));
+        assert_eq!(place(&[2, 3], &known), Placement { cores: vec![2, 3], notes: vec![] });
+        let got = place(&[7, 2, 3, 0], &known);
+        assert!(got.cores.is_empty() && got.notes[0].contains("system places"), "{got:?}");
+    }
+
+    #[test]
+    fn parts_are_as_large_as_cores_are_fast() {
+        let known = [Core { id: 7, speed: 1.0, allowed: true }, Core { id: 2, speed: 0.25, allowed: true }];
+        assert_eq!(ends(Split::Speed, 2, &[7, 2], &known), [0.8, 1.0]);
+        assert_eq!(ends(Split::Even, 2, &[7, 2], &known), [0.5, 1.0]);
+        assert!(ends(Split::Steal, 2, &[7, 2], &known).is_empty());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn cores_are_really_given_and_given_back() {
+        let before = cores::affinity(0);
+        let mine: Vec<usize> = before.iter().copied().take(2).collect();
+        let mut pool = Pool::new(&Threads { cores: mine.clone(), ..Threads::default() });
+        assert!(pool.placement().notes.is_empty(), "{:?}", pool.placement());
+        assert_eq!(cores::affinity(0), mine[..1]);
+        let list = |tid: &str| {
+            let text = std::fs::read_to_string(format!("/proc/self/task/{tid}/status")).unwrap_or_default();
+            let name = text.lines().next().unwrap_or_default().to_string();
+            let cores = text.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+            (name, cores.trim().to_string())
+        };
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let mut seen: Vec<_> = tasks.filter_map(|t| t.file_name().to_str().map(list)).collect();
+        seen.retain(|(name, cores)| name.contains("mcv-") && mine.get(1).is_some_and(|id| *cores == id.to_string()));
+        assert_eq!(seen.len(), mine.len() - 1, "{seen:?}");
+        assert!(pool.arrange(&threads(1)) && !pool.arrange(&threads(1)));
+        assert_eq!(cores::affinity(0), before);
     }
 }

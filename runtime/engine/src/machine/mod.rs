@@ -8,7 +8,8 @@ mod trial;
 use crate::device::accelerator::{Accelerator, Weights};
 use crate::device::library::Library;
 use crate::device::memory::Plain;
-use crate::device::pool::Pool;
+use crate::device::pool::{Placement, Pool};
+use crate::device::threads::{Arrangement, Threads};
 use crate::error::{Error, Result};
 use crate::stats::UnitState;
 use bind::Bound;
@@ -24,6 +25,7 @@ pub struct Machine {
     manifest: Arc<Manifest>,
     library: Library,
     pool: Pool,
+    arrangement: Arrangement,
     units: Vec<Unit>,
     homes: Homes,
     segments: Vec<Option<Mapped>>,
@@ -61,7 +63,7 @@ impl Machine {
         archive: Archive,
         manifest: Arc<Manifest>,
         library: Library,
-        threads: usize,
+        arrangement: Arrangement,
         mut units: Vec<Unit>,
     ) -> Result<Self> {
         let homes = Homes::new(&manifest, &mut units)?;
@@ -72,7 +74,8 @@ impl Machine {
         let phases = manifest.phases.iter().map(|p| Bound::new(p, &manifest, &library)).collect();
         Ok(Machine {
             segments: manifest.segments.iter().map(|_| None).collect(),
-            pool: Pool::new(threads),
+            pool: Pool::new(&arrangement.common),
+            arrangement,
             profile: None,
             homes,
             units,
@@ -91,6 +94,16 @@ impl Machine {
     /// Threads at work.
     pub fn threads(&self) -> usize {
         self.pool.threads()
+    }
+
+    /// Spreads a phase's work otherwise from its next call on.
+    pub fn arrange(&mut self, phase: &str, threads: Threads) {
+        self.arrangement.phases.insert(phase.to_owned(), threads);
+    }
+
+    /// Where the threads of the phase that ran last are.
+    pub fn placement(&self) -> &Placement {
+        self.pool.placement()
     }
 
     /// Units beside the CPU, and what stands behind them.
@@ -121,6 +134,7 @@ impl Machine {
 
     /// Maps the segments the phase needs and releases all others first, on every unit, so that peaks never add up.
     pub fn enter(&mut self, phase: usize) -> Result<()> {
+        self.pool.arrange(self.arrangement.of(&self.manifest.phases[phase].name));
         let wanted = self.manifest.phases[phase].segments.clone();
         let mut changed = false;
         for index in 0..self.segments.len() {

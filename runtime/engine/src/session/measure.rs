@@ -2,6 +2,8 @@
 
 use super::Session;
 use super::pictures::{Slices, plan_all};
+use crate::device::pool::Placement;
+use crate::device::threads::Threads;
 use crate::error::{Error, Result};
 use crate::image::Rgb;
 use mcv_artifact::manifest::{Manifest, Memory, Phase, Step};
@@ -90,6 +92,16 @@ impl Session {
             work.weight_bytes += weights.map(|p| p.bytes as f64).sum::<f64>();
         }
         work
+    }
+
+    /// Spreads a phase's work otherwise from its next run on.
+    pub fn arrange(&mut self, phase: &str, threads: Threads) {
+        self.model.machine.arrange(phase, threads);
+    }
+
+    /// Where the threads of the phase that ran last are.
+    pub fn placement(&self) -> &Placement {
+        self.model.machine.placement()
     }
 
     fn check_room(&self, rows: usize) -> Result<()> {

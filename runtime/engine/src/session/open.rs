@@ -4,6 +4,7 @@ use super::model::Model;
 use super::{CancelHandle, Context, Session, units};
 use crate::check::check;
 use crate::device::library;
+use crate::device::threads::{Arrangement, Threads};
 use crate::error::{Error, Result};
 use crate::machine::Machine;
 use crate::stats::Stats;
@@ -36,6 +37,8 @@ pub struct Options {
     pub units: Option<Vec<String>>,
     /// Folder where programs that a driver built are kept; the user's cache folder if absent.
     pub cache: Option<PathBuf>,
+    /// Cores, split and waiting of the threads, per phase; today's defaults if untouched.
+    pub arrangement: Arrangement,
 }
 
 impl Session {
@@ -45,7 +48,7 @@ impl Session {
     /// The file is missing, foreign, damaged or of another version, or this device cannot run it.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let started = Instant::now();
-        let threads = threads(options)?;
+        let arrangement = arrangement(options)?;
         let archive = Archive::open(path)?;
         if options.verify {
             archive.verify(|_, _, _| ())?;
@@ -54,7 +57,7 @@ impl Session {
         let (tokenizer, chat) = read_text(&archive, &manifest)?;
         let library = library::load(&archive, &manifest, options.level.as_deref())?;
         let units = units::open(&archive, &manifest, options)?;
-        let mut machine = Machine::new(archive, Arc::clone(&manifest), library, threads, units)?;
+        let mut machine = Machine::new(archive, Arc::clone(&manifest), library, arrangement, units)?;
         if options.profile {
             machine.enable_profile();
         }
@@ -84,10 +87,14 @@ impl Session {
     }
 }
 
-fn threads(options: &Options) -> Result<usize> {
+fn arrangement(options: &Options) -> Result<Arrangement> {
+    let mut arrangement = options.arrangement.clone();
     match options.threads {
-        None => Ok(std::thread::available_parallelism().map_or(1, |n| n.get())),
-        Some(threads @ 1..=MAX_THREADS) => Ok(threads),
+        None => Ok(arrangement),
+        Some(count @ 1..=MAX_THREADS) => {
+            arrangement.common = Threads { count, ..arrangement.common };
+            Ok(arrangement)
+        }
         Some(threads) => Err(Error::Input(format!("{threads} threads; give 1 to {MAX_THREADS}"))),
     }
 }

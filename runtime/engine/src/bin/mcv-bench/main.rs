@@ -2,11 +2,14 @@
 //!
 //! Every figure is a median of repeated runs on this machine, measured now; the limits are measured between the runs.
 
+mod agent;
 mod limits;
 mod measure;
 mod table;
 
 use clap::Parser;
+use mcv_runtime::device::threads::{Arrangement, Split};
+use mcv_runtime::{Options, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,6 +37,21 @@ pub struct Args {
     /// Pictures as WIDTHxHEIGHT
     #[arg(long, value_delimiter = ',', default_value = "448x448,1344x1344")]
     pub picture: Vec<String>,
+    /// A core for each thread, e.g. 7,2-4 [default: the system places them]
+    #[arg(long, value_name = "CORES")]
+    pub cores: Option<String>,
+    /// Looks for work before a thread sleeps
+    #[arg(long, value_name = "N")]
+    pub poll: Option<u32>,
+    /// Who computes what: even parts, parts by speed of the cores, or chunks that are stolen
+    #[arg(long, value_name = "even|speed|steal")]
+    pub split: Option<Split>,
+    /// Cores, split and polls per phase, as mcv-tune wrote them
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["threads", "cores", "poll", "split"])]
+    pub tuning: Option<PathBuf>,
+    /// Answer requests on stdin, a line of JSON each, in place of measuring everything: for mcv-tune
+    #[arg(long)]
+    pub agent: bool,
     /// Instruction set level of the kernels [default: the best this CPU has]
     #[arg(long)]
     pub level: Option<String>,
@@ -45,8 +63,30 @@ pub struct Args {
     pub json: bool,
 }
 
+impl Args {
+    /// How to open the model.
+    fn options(&self) -> Result<Options> {
+        Ok(Options {
+            threads: self.threads.map(|n| n as usize),
+            level: self.level.clone(),
+            units: self.units.clone(),
+            arrangement: Arrangement::of_flags(self.tuning.as_deref(), self.cores.as_deref(), self.poll, self.split)?,
+            ..Options::default()
+        })
+    }
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.agent {
+        return match agent::serve(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                println!("{}", serde_json::json!({ "error": why.to_string() }));
+                ExitCode::FAILURE
+            }
+        };
+    }
     match measure::measure(&args) {
         Ok(report) if args.json => println!("{}", report.json()),
         Ok(report) => print!("{}", report.text()),

@@ -9,7 +9,7 @@ use mcv_runtime::{Error, Options, Result, Session};
 use std::time::Instant;
 
 /// One thing to measure.
-enum Job {
+pub enum Job {
     Prefill(usize),
     Decode(usize),
     Vision(Rgb),
@@ -17,12 +17,7 @@ enum Job {
 
 /// Measures everything.
 pub fn measure(args: &Args) -> Result<Report> {
-    let options = Options {
-        threads: args.threads.map(|n| n as usize),
-        level: args.level.clone(),
-        units: args.units.clone(),
-        ..Options::default()
-    };
+    let options = args.options()?;
     let opening = opening(args, &options)?;
     let mut session = Session::open(&args.model, &options)?;
     let threads = session.stats().threads;
@@ -70,7 +65,7 @@ fn opening(args: &Args, options: &Options) -> Result<f64> {
     Ok(median(&mut seconds))
 }
 
-fn jobs(args: &Args, session: &Session) -> Result<Vec<Job>> {
+pub fn jobs(args: &Args, session: &Session) -> Result<Vec<Job>> {
     let context = session.manifest().limits.map_or(0, |l| l.context as usize);
     let mut jobs: Vec<Job> = args.prefill.iter().filter(|n| **n <= context).map(|n| Job::Prefill(*n)).collect();
     jobs.extend(args.context.iter().filter(|n| **n + args.decode <= context).map(|n| Job::Decode(*n)));
@@ -83,14 +78,14 @@ fn jobs(args: &Args, session: &Session) -> Result<Vec<Job>> {
 }
 
 /// A picture of that size, with something in it.
-fn picture(size: &str) -> Result<Rgb> {
+pub fn picture(size: &str) -> Result<Rgb> {
     let sides = size.split_once('x').and_then(|(w, h)| Some((w.parse::<u32>().ok()?, h.parse::<u32>().ok()?)));
     let (width, height) = sides.ok_or_else(|| Error::Input(format!("--picture {size}: give WIDTHxHEIGHT")))?;
     let bytes = (0..u64::from(width) * u64::from(height) * 3).map(|i| (i * i / 97 % 251) as u8).collect::<Vec<_>>();
     Ok(Rgb::from_raw(width, height, &bytes)?)
 }
 
-fn run(session: &mut Session, job: &Job, args: &Args) -> Result<f64> {
+pub fn run(session: &mut Session, job: &Job, args: &Args) -> Result<f64> {
     match job {
         Job::Prefill(tokens) => session.time_prefill(*tokens, 0),
         Job::Decode(context) => session.time_decode(args.decode, *context),

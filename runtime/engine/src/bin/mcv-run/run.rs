@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Does what the command line says.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let mut session = Session::open(&args.model, &args.options())?;
+    let mut session = Session::open(&args.model, &args.options()?)?;
     session.set_sampling(args.sampling(session.sampling()))?;
     if let Some(tokens) = args.max_tokens {
         session.set_max_tokens(tokens as usize);

@@ -1,0 +1,110 @@
+//! The command line.
+
+use mcv_ir::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Finds the fastest threads of each phase of a model on a device: which cores, how work is split, how threads wait.
+///
+/// Writes MODEL.tuning.yaml (records) and, for this kind of device, MODEL.threads.json for mcv-run --tuning.
+#[derive(Debug, clap::Parser)]
+#[command(name = "mcv-tune", version)]
+pub struct Args {
+    /// The model, as mcv-compile wrote it
+    pub model: PathBuf,
+    /// local, adb, adb:SERIAL or sim:NAME; several share the work
+    #[arg(long, default_value = "local", value_name = "DEVICE")]
+    pub device: Vec<String>,
+    /// Phases to tune [default: all of the model]
+    #[arg(long, value_delimiter = ',')]
+    pub phases: Vec<String>,
+    /// Most runs per phase [default: a tenth of all candidates]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(3..))]
+    pub budget: Option<u32>,
+    /// Pairs of runs that confirm a gain afterwards [default: 6, none on simulated devices]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..1000))]
+    pub confirm: Option<u32>,
+    /// Seconds a run may take
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+    /// For simulated devices
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where records go [default: MODEL with .tuning.yaml in place of .mcv]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Records of other devices: what won there is tried first
+    #[arg(long, value_name = "FILE")]
+    pub prior: Vec<PathBuf>,
+    /// Forget what an unfinished tuning has measured
+    #[arg(long)]
+    pub fresh: bool,
+    /// Program to measure with [default: mcv-bench beside this one]
+    #[arg(long, value_name = "FILE")]
+    pub bench: Option<PathBuf>,
+    /// Program to reach phones with
+    #[arg(long, value_name = "FILE", default_value = "adb")]
+    pub adb: String,
+    /// Tokens of a prefill
+    #[arg(long, default_value_t = 128)]
+    pub prefill: u32,
+    /// Tokens of a decode
+    #[arg(long, default_value_t = 16)]
+    pub decode: u32,
+    /// Picture as WIDTHxHEIGHT
+    #[arg(long, default_value = "448x448")]
+    pub picture: String,
+    /// Cache rows in use when decoding
+    #[arg(long, default_value_t = 64)]
+    pub context: u32,
+    /// Print a summary for scripts
+    #[arg(long)]
+    pub json: bool,
+    /// Write a page with the search, the winners and a waterfall
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// No progress
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+impl Args {
+    /// Where records go.
+    pub fn records(&self) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| self.model.with_extension("tuning.yaml"))
+    }
+
+    /// A file beside the records.
+    pub fn beside(&self, ending: &str) -> PathBuf {
+        let records = self.records();
+        let name = records.file_name().and_then(|n| n.to_str()).unwrap_or("model");
+        let stem = name.strip_suffix(".yaml").unwrap_or(name);
+        records.with_file_name(format!("{}.{ending}", stem.strip_suffix(".tuning").unwrap_or(stem)))
+    }
+
+    /// Pairs of runs that confirm a gain.
+    pub fn pairs(&self) -> usize {
+        let simulated = self.device.iter().all(|d| d.starts_with("sim:"));
+        self.confirm.map_or(if simulated { 0 } else { 6 }, |n| n as usize)
+    }
+
+    /// Options of the measuring program.
+    pub fn work(&self) -> Vec<String> {
+        let pairs = [
+            ("--prefill", self.prefill.to_string()),
+            ("--decode", self.decode.to_string()),
+            ("--picture", self.picture.clone()),
+            ("--context", self.context.to_string()),
+        ];
+        pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+    }
+
+    /// The measuring program.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn bench(&self) -> Result<PathBuf> {
+        let beside = || Some(std::env::current_exe().ok()?.with_file_name("mcv-bench"));
+        let bench = self.bench.clone().or_else(beside).filter(|p| Path::new(p).is_file());
+        bench.ok_or_else(|| Error::input("no mcv-bench beside this program; give --bench FILE"))
+    }
+}

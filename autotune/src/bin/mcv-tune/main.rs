@@ -1,0 +1,99 @@
+//! `mcv-tune`: finds the fastest threads for each phase of a model, on devices of all kinds.
+
+mod args;
+mod progress;
+mod summary;
+mod waterfall;
+
+use args::Args;
+use clap::Parser;
+use mcv_ir::{Error, Result};
+use mcv_tune::Records;
+use mcv_tune::device::{Adb, Agent, Cargo, Device};
+use mcv_tune::fleet::{self, Outcome, Plan};
+use mcv_tune::sim::Sim;
+use progress::Progress;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match tune(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("mcv-tune: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn tune(args: &Args) -> Result<()> {
+    let path = args.records();
+    // Before anything is measured: foreign or damaged records would be lost work.
+    let mut records = if path.exists() { Records::read(&path)? } else { Records::default() };
+    let mut priors = records.threads.clone();
+    for file in &args.prior {
+        priors.extend(Records::read(file)?.threads);
+    }
+    let devices = args.device.iter().map(|d| open(args, d)).collect::<Result<Vec<_>>>()?;
+    let journal = args.beside("tuning.journal");
+    if args.fresh && journal.exists() {
+        remove(&journal)?;
+    }
+    let budget = args.budget.map(|n| n as usize);
+    let journaled = Some((journal.as_path(), args.seed));
+    let plan = Plan { budget, phases: &args.phases, priors: &priors, confirm: args.pairs(), journal: journaled };
+    let progress = Progress::new(args.quiet);
+    let outcomes = fleet::tune(devices, &plan, &|event| progress.tell(event))?;
+    progress.end();
+    records.merge(fleet::records(&outcomes));
+    records.write(&path)?;
+    for file in summary::threads_files(args, &outcomes) {
+        file.write()?;
+    }
+    // Records hold what the journal knew.
+    remove(&journal)?;
+    if args.json {
+        println!("{}", summary::json(args, &outcomes)?);
+    } else {
+        print!("{}", summary::text(&outcomes));
+    }
+    report(args, &outcomes)
+}
+
+fn report(args: &Args, outcomes: &[Outcome]) -> Result<()> {
+    let Some(file) = &args.report else { return Ok(()) };
+    let page = mcv_tune::report::page(outcomes, &waterfall::measure(args, outcomes)?);
+    std::fs::write(file, page).map_err(|e| Error::input(format!("{}: {e}", file.display())))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    std::fs::remove_file(path).map_err(|e| Error::input(format!("{}: {e}", path.display())))
+}
+
+fn open(args: &Args, device: &str) -> Result<Box<dyn Device>> {
+    let timeout = Duration::from_secs(args.timeout);
+    let (kind, name) = device.split_once(':').map_or((device, None), |(kind, name)| (kind, Some(name)));
+    match (kind, name) {
+        ("sim", Some(name)) => Ok(Box::new(Sim::new(name, args.seed)?)),
+        ("local", None) => Ok(Box::new(Agent::start("local", local(args)?, timeout)?)),
+        ("adb", serial) => {
+            let options = args.work();
+            let bench = args.bench()?;
+            let cargo = Cargo { adb: &args.adb, serial, bench: &bench, model: &args.model, options: &options };
+            Ok(Box::new(Adb::connect(&cargo, timeout)?))
+        }
+        _ => Err(Error::input(format!("--device {device}: give local, adb, adb:SERIAL or sim:NAME"))),
+    }
+}
+
+/// The agent's command on this machine.
+fn local(args: &Args) -> Result<Vec<String>> {
+    let text = |path: PathBuf| {
+        path.to_str().map(str::to_owned).ok_or_else(|| Error::input(format!("{}: no UTF-8", path.display())))
+    };
+    let mut command = vec![text(args.bench()?)?, text(args.model.clone())?, "--agent".to_owned()];
+    command.extend(args.work());
+    Ok(command)
+}

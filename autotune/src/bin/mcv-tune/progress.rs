@@ -1,0 +1,74 @@
+//! Progress on stderr: a line per device and phase, rewritten on terminals, every some seconds elsewhere.
+
+use mcv_tune::fleet::Event;
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Between two lines where lines can't be rewritten.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Tells people how far it is.
+pub struct Progress {
+    quiet: bool,
+    terminal: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    began: HashMap<String, Instant>,
+    told: Option<Instant>,
+}
+
+impl Progress {
+    /// Silent if `quiet`.
+    pub fn new(quiet: bool) -> Self {
+        let state = State { began: HashMap::new(), told: None };
+        Progress { quiet, terminal: std::io::stderr().is_terminal(), state: Mutex::new(state) }
+    }
+
+    /// An event.
+    pub fn tell(&self, event: &Event) {
+        if self.quiet {
+            return;
+        }
+        match event {
+            Event::Note { device, text } => self.say(&format!("{device}: {text}"), true),
+            Event::Run { device, phase, runs, best } => self.run(device, phase, *runs, *best),
+        }
+    }
+
+    fn run(&self, device: &str, phase: &str, (done, most): (usize, usize), (best, default): (f64, f64)) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = *state.began.entry(format!("{device} {phase}")).or_insert_with(Instant::now);
+        let due = self.terminal || state.told.is_none_or(|told| told.elapsed() > PAUSE) || done == most;
+        if !due {
+            return;
+        }
+        state.told = Some(Instant::now());
+        drop(state);
+        let left = began.elapsed().as_secs_f64() / done as f64 * (most - done) as f64;
+        let ratio = default / best;
+        let gain = if ratio.is_finite() { format!(", {ratio:.2}x the default's speed") } else { String::new() };
+        let best = if best.is_finite() { format!("{best:.4} s") } else { "nothing yet".into() };
+        self.say(
+            &format!("{device} {phase}: run {done} of at most {most}, best {best}{gain}, {left:.0} s left"),
+            false,
+        );
+    }
+
+    fn say(&self, text: &str, keep: bool) {
+        let mut out = std::io::stderr().lock();
+        let end = if self.terminal && !keep { "" } else { "\n" };
+        let start = if self.terminal { "\r\x1b[K" } else { "" };
+        let _ = write!(out, "{start}{text}{end}").and_then(|()| out.flush());
+    }
+
+    /// Leaves the line.
+    pub fn end(&self) {
+        if self.terminal && !self.quiet {
+            eprintln!();
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What was found: for people, for scripts, and for the runtime.
+
+use crate::args::Args;
+use mcv_ir::{Error, Result};
+use mcv_tune::fleet::Outcome;
+use mcv_tune::sim::Sim;
+use mcv_tune::space;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// Format that the runtime reads, see its module `device::threads`.
+const SCHEMA: &str = "mcv-threads-1";
+
+/// A file for the runtime.
+pub struct ThreadsFile {
+    path: PathBuf,
+    text: String,
+}
+
+impl ThreadsFile {
+    /// Writes it.
+    ///
+    /// # Errors
+    /// No room.
+    pub fn write(&self) -> Result<()> {
+        std::fs::write(&self.path, &self.text).map_err(|e| Error::input(format!("{}: {e}", self.path.display())))
+    }
+}
+
+/// A file per kind of device; the first has the plain name.
+pub fn threads_files(args: &Args, outcomes: &[Outcome]) -> Vec<ThreadsFile> {
+    let mut socs: Vec<&str> = outcomes.iter().map(|o| o.record.soc.as_str()).collect();
+    socs.dedup();
+    let file = |(index, soc): (usize, &&str)| {
+        let of = outcomes.iter().filter(|o| o.record.soc == **soc);
+        let phases: Map<String, Value> = of.map(|o| (o.record.phase.clone(), json!(o.record.setting))).collect();
+        let value = json!({ "schema": SCHEMA, "machine": soc, "phases": phases });
+        let ending = if index == 0 { "threads.json".into() } else { format!("threads.{}.json", index + 1) };
+        ThreadsFile { path: args.beside(&ending), text: format!("{value:#}\n") }
+    };
+    socs.iter().enumerate().map(file).collect()
+}
+
+/// For people.
+pub fn text(outcomes: &[Outcome]) -> String {
+    let line = |o: &Outcome| {
+        let r = &o.record;
+        let sure = if r.settled { "" } else { ", not settled: more runs may find better" };
+        let gain = r.gain.as_ref().map_or_else(String::new, |g| {
+            format!(", afterwards {:.2}x [{:.2}, {:.2}] in {} pairs", g.ratio, g.interval.0, g.interval.1, g.pairs)
+        });
+        let hot = if r.hot { ", measured hot" } else { "" };
+        format!(
+            "{:8} {}: {:.4} s, {:.2}x the default's speed ({:.4} s), {} runs of {} candidates{gain}{sure}{hot}\n",
+            r.phase,
+            r.setting,
+            r.seconds,
+            r.default_seconds / r.seconds,
+            r.default_seconds,
+            r.runs,
+            o.candidates
+        )
+    };
+    outcomes.iter().map(line).collect()
+}
+
+/// For scripts. Simulated devices tell the truth, too.
+///
+/// # Errors
+/// No such simulated device.
+pub fn json(args: &Args, outcomes: &[Outcome]) -> Result<Value> {
+    let mut phases = Vec::new();
+    let (mut worst, mut runs, mut all) = (0.0f64, 0, 0);
+    for outcome in outcomes {
+        let r = &outcome.record;
+        let mut value = json!({
+            "device": outcome.device, "soc": r.soc, "phase": r.phase, "setting": r.setting,
+            "seconds": r.seconds, "default_seconds": r.default_seconds,
+            "speedup": r.default_seconds / r.seconds, "times": r.times, "settled": r.settled, "hot": r.hot, "confirmed": r.gain,
+            "temperature": r.temperature, "evaluations": r.runs, "exhaustive_evaluations": outcome.candidates,
+        });
+        if let Some(name) = outcome.device.strip_prefix("sim:") {
+            let regret = regret(name, args.seed, outcome)?;
+            worst = worst.max(regret);
+            value["regret_vs_exhaustive"] = json!(regret);
+        }
+        (runs, all) = (runs + r.runs, all + outcome.candidates);
+        phases.push(value);
+    }
+    let mut summary = json!({
+        "model": args.model.display().to_string(), "records": args.records().display().to_string(),
+        "evaluations": runs, "exhaustive_evaluations": all, "phases": phases,
+    });
+    if outcomes.iter().any(|o| o.device.starts_with("sim:")) {
+        summary["regret_vs_exhaustive"] = json!(worst);
+    }
+    Ok(summary)
+}
+
+/// Time of the winner over the least of all candidates, less 1, both without noise.
+fn regret(name: &str, seed: u64, outcome: &Outcome) -> Result<f64> {
+    let sim = Sim::new(name, seed)?;
+    let all = space::all(&outcome.hello, &outcome.record.phase);
+    let (_, least) = sim.optimum(&outcome.record.phase, &all).ok_or_else(|| Error::bug("no candidates"))?;
+    Ok(sim.truth(&outcome.record.phase, &outcome.record.setting) / least - 1.0)
+}

@@ -1,0 +1,72 @@
+//! Before and after in the form of the MiniCPM-V paper's Figure 6 (arXiv 2408.01800): each bar comes from really
+//! switching an optimization off on the device at hand. What can't be switched there is left out, and the page says so.
+
+use crate::args::Args;
+use mcv_ir::{Error, Result};
+use mcv_tune::fleet::Outcome;
+use mcv_tune::report::{Bar, Waterfall};
+use serde_json::Value;
+use std::process::Command;
+
+/// The level that every artifact for this family has if it was asked for: what a cross build without tuning runs.
+#[cfg(target_arch = "x86_64")]
+const WEAKEST: &str = "portable";
+/// The same on ARM.
+#[cfg(not(target_arch = "x86_64"))]
+const WEAKEST: &str = "neon";
+/// Runs per bar.
+const REPEAT: &str = "3";
+
+/// The bars of this machine; none on other devices.
+///
+/// # Errors
+/// The measuring program fails.
+pub fn measure(args: &Args, outcomes: &[Outcome]) -> Result<Waterfall> {
+    let mut left_out = vec![
+        "memory: this runtime never maps the vision tower and the language model at once, so there is nothing to \
+         switch off"
+            .to_owned(),
+    ];
+    if !outcomes.iter().any(|o| o.device == "local") {
+        left_out.push("all bars: they are measured on local devices only".into());
+        return Ok(Waterfall { bars: vec![], left_out });
+    }
+    let units = outcomes.first().is_some_and(|o| o.hello.units.iter().any(|u| !u.is_empty()));
+    let cpu: &[&str] = if units { &["--units", "cpu"] } else { &[] };
+    let tuning = args.beside("threads.json");
+    let tuning = tuning.to_str().ok_or_else(|| Error::input("the records' path is no UTF-8"))?;
+    let mut bars = Vec::new();
+    match bar(args, "portable kernels, default threads", &[&["--level", WEAKEST], cpu].concat()) {
+        Ok(first) => bars.push(first),
+        Err(why) => left_out.push(format!("compilation: {why}")),
+    }
+    bars.push(bar(args, "+ kernels for this CPU", cpu)?);
+    bars.push(bar(args, "+ threads found here", &[&["--tuning", tuning], cpu].concat())?);
+    match units {
+        true => bars.push(bar(args, "+ other units", &["--tuning", tuning])?),
+        false => left_out.push("NPU: this device, or this model, has no unit beside the CPU".into()),
+    }
+    Ok(Waterfall { bars, left_out })
+}
+
+fn bar(args: &Args, name: &str, options: &[&str]) -> Result<Bar> {
+    let failed = |why: String| Error::input(format!("{name}: {why}"));
+    let mut command = Command::new(args.bench()?);
+    command.arg(&args.model).args(["--json", "--repeat", REPEAT]).args(args.work()).args(options);
+    let output = command.output().map_err(|e| failed(e.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    let value: Value = serde_json::from_slice(&output.stdout).map_err(|e| failed(e.to_string()))?;
+    let figures = value.get("figures").and_then(Value::as_array).cloned().unwrap_or_default();
+    let seconds = |phase: &str| {
+        let of = figures.iter().find(|f| f["name"].as_str().is_some_and(|n| n.starts_with(phase)))?;
+        Some((of["seconds"].as_f64()?, of["per_second"].as_f64()?))
+    };
+    Ok(Bar {
+        name: name.into(),
+        vision: seconds("vision").map(|s| s.0),
+        prefill: seconds("prefill").map(|s| s.0),
+        decode_per_second: seconds("decode").map(|s| s.1),
+    })
+}

@@ -1,0 +1,72 @@
+//! Devices that candidates run on: this one, a phone behind adb, or a simulator.
+
+mod adb;
+mod agent;
+
+pub use adb::{Adb, Cargo};
+pub use agent::Agent;
+
+use crate::setting::{Core, Setting};
+use mcv_ir::Result;
+use serde::{Deserialize, Serialize};
+
+/// What a device says of itself before anything is measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Digest of the model it has.
+    pub model: String,
+    /// Kind of device: architecture, cores and their speeds.
+    pub soc: String,
+    /// All cores.
+    pub cores: Vec<Core>,
+    /// Phases of the model.
+    pub phases: Vec<String>,
+    /// Instruction set level of the kernels in use.
+    pub level: String,
+    /// Devices beside the CPU and their drivers.
+    #[serde(default)]
+    pub units: Vec<String>,
+    /// Types of KV cache to choose from; none: the model has one.
+    #[serde(default)]
+    pub kv: Vec<String>,
+    /// Degrees Celsius, where it can be read.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Seconds it took.
+    pub seconds: f64,
+    /// Tokens or slices it did.
+    #[serde(default)]
+    pub count: f64,
+    /// Core of each thread, as read back; empty: placed by the system.
+    #[serde(default)]
+    pub cores: Vec<usize>,
+    /// What the system denied.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Degrees Celsius afterwards, where it can be read.
+    #[serde(default)]
+    pub temperature: Option<f64>,
+    /// Clocks afterwards in MHz, where they can be read.
+    #[serde(default)]
+    pub clocks: Vec<f64>,
+}
+
+/// Something that runs candidates.
+pub trait Device: Send {
+    /// For people.
+    fn name(&self) -> String;
+    /// What it said when it was opened.
+    fn hello(&self) -> &Hello;
+    /// One run of a phase.
+    ///
+    /// # Errors
+    /// The candidate crashed or took too long (the device goes on), or the device is gone.
+    fn measure(&mut self, phase: &str, setting: &Setting) -> Result<Sample>;
+    /// Does nothing for a while, so that the device cools; returns its temperature.
+    fn rest(&mut self, seconds: f64) -> Option<f64>;
+}

@@ -1,0 +1,322 @@
+//! Devices at work: each takes phases from one queue, searches, and adds its records to the others'.
+
+use crate::assign::{self, Found};
+use crate::device::{Device, Hello, Sample};
+use crate::journal::Journal;
+use crate::record::{EMITTER, Gain, Records, ThreadRecord};
+use crate::setting::Setting;
+use crate::space;
+use mcv_ir::{Error, Result};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// Share of the candidates that may run.
+pub const SHARE: f64 = 0.1;
+/// Runs at least, where there are so few candidates that a tenth of them says little.
+const LEAST_RUNS: usize = 48;
+/// Winners of other devices that are tried.
+const PRIORS: usize = 3;
+/// Degrees above the first temperature at which a device rests, and those it rests down to.
+const HOT: (f64, f64) = (18.0, 9.0);
+/// Seconds of one rest, and how many in a row are worth waiting for.
+const REST: (f64, u32) = (15.0, 12);
+/// Tries of a candidate whose cores the system denies for now.
+const DENIED_TRIES: u32 = 4;
+/// Crashes in a row after which a device is given up.
+const CRASHES: u32 = 4;
+
+/// What happens, for progress.
+pub enum Event<'a> {
+    /// A run was made, or read from the journal.
+    Run {
+        /// The device.
+        device: &'a str,
+        /// The phase.
+        phase: &'a str,
+        /// Runs so far and at most.
+        runs: (usize, usize),
+        /// Fastest so far and the default, seconds.
+        best: (f64, f64),
+    },
+    /// Something people should know.
+    Note {
+        /// The device.
+        device: &'a str,
+        /// What.
+        text: &'a str,
+    },
+}
+
+/// Tells of events, from any thread.
+pub type Tell<'a> = dyn Fn(&Event) + Sync + 'a;
+
+/// A finished search.
+pub struct Outcome {
+    /// Which device did it.
+    pub device: String,
+    /// What the device said of itself.
+    pub hello: Hello,
+    /// The record.
+    pub record: ThreadRecord,
+    /// The search.
+    pub found: Found,
+    /// Candidates there were.
+    pub candidates: usize,
+}
+
+/// How to tune.
+pub struct Plan<'a> {
+    /// Runs per phase at most; [`SHARE`] of the candidates if absent.
+    pub budget: Option<usize>,
+    /// Phases; all if empty.
+    pub phases: &'a [String],
+    /// Records of other devices: what won there is tried first.
+    pub priors: &'a [ThreadRecord],
+    /// Pairs of runs, default and winner in turns, that confirm a gain afterwards; see [`Gain`].
+    pub confirm: usize,
+    /// Where runs are written down.
+    pub journal: Option<(&'a Path, u64)>,
+}
+
+struct Task {
+    soc: String,
+    phase: String,
+}
+
+/// Tunes all phases for each kind of device. Devices of one kind share its phases.
+///
+/// # Errors
+/// Devices hold different models, the journal is foreign, or all devices of a kind are gone.
+pub fn tune(devices: Vec<Box<dyn Device>>, plan: &Plan, tell: &Tell) -> Result<Vec<Outcome>> {
+    let tasks = Mutex::new(tasks(&devices, plan)?);
+    let model = devices.first().map_or_else(String::new, |d| d.hello().model.clone());
+    let journal = plan.journal.map(|(path, seed)| Journal::open(path, &model, seed)).transpose()?;
+    let (journal, outcomes) = (Mutex::new(journal), Mutex::new(Vec::new()));
+    let lost = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for device in devices {
+            scope.spawn(|| {
+                let mut worker = Worker { device, plan, tell, journal: &journal, cool: None, hot: false };
+                while let Some(task) = take(&tasks, &worker.device.hello().soc) {
+                    match worker.tune(&task.phase) {
+                        Ok(outcome) => lock(&outcomes).push(outcome),
+                        Err(why) => {
+                            // Another device of that kind may take it up.
+                            lock(&tasks).push(task);
+                            lock(&lost).push(format!("{}: {why}", worker.device.name()));
+                            break;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let lost = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match tasks.into_inner().unwrap_or_else(PoisonError::into_inner).first() {
+        Some(task) => Err(Error::unsupported(format!("{} {} is not tuned: {}", task.soc, task.phase, lost.join("; ")))),
+        None => {
+            let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+            outcomes.sort_by(|a, b| (&a.record.soc, &a.record.phase).cmp(&(&b.record.soc, &b.record.phase)));
+            Ok(outcomes)
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take(tasks: &Mutex<Vec<Task>>, soc: &str) -> Option<Task> {
+    let mut tasks = lock(tasks);
+    let at = tasks.iter().position(|t| t.soc == soc)?;
+    Some(tasks.remove(at))
+}
+
+fn tasks(devices: &[Box<dyn Device>], plan: &Plan) -> Result<Vec<Task>> {
+    let mut tasks: Vec<Task> = Vec::new();
+    let first = devices.first().ok_or_else(|| Error::input("no device"))?.hello();
+    for device in devices {
+        let hello = device.hello();
+        if hello.model != first.model {
+            return Err(Error::input(format!("{} holds another model: {}", device.name(), hello.model)));
+        }
+        if let Some(unknown) = plan.phases.iter().find(|p| !hello.phases.contains(p)) {
+            let have = hello.phases.join(", ");
+            return Err(Error::input(format!("--phases: the model has no phase {unknown}; it has {have}")));
+        }
+        if tasks.iter().any(|t| t.soc == hello.soc) {
+            continue;
+        }
+        let wanted = hello.phases.iter().filter(|p| plan.phases.is_empty() || plan.phases.contains(p));
+        tasks.extend(wanted.map(|phase| Task { soc: hello.soc.clone(), phase: phase.clone() }));
+    }
+    Ok(tasks)
+}
+
+struct Worker<'a> {
+    device: Box<dyn Device>,
+    plan: &'a Plan<'a>,
+    tell: &'a Tell<'a>,
+    journal: &'a Mutex<Option<Journal>>,
+    /// Temperature before anything ran.
+    cool: Option<f64>,
+    /// Whether a rest was not long enough.
+    hot: bool,
+}
+
+/// What a search collects beside times.
+#[derive(Default)]
+struct Notes {
+    temperature: Option<(f64, f64)>,
+    clocks: Vec<f64>,
+    runs: usize,
+    best: f64,
+    default: f64,
+    crashes: u32,
+}
+
+impl Worker<'_> {
+    fn tune(&mut self, phase: &str) -> Result<Outcome> {
+        let hello = self.device.hello().clone();
+        let candidates = space::all(&hello, phase).len();
+        let share = ((candidates as f64 * SHARE) as usize).max(LEAST_RUNS);
+        let budget = self.plan.budget.unwrap_or(share).max(3);
+        let default = space::default(&hello, phase);
+        let mut notes = Notes { best: f64::INFINITY, default: f64::INFINITY, ..Notes::default() };
+        self.hot = false;
+        let name = self.device.name();
+        let elsewhere = self.plan.priors.iter().filter(|r| r.phase == phase && r.soc != hello.soc);
+        let mut priors: Vec<Setting> =
+            elsewhere.map(|r| space::transferred(&hello, phase, &r.setting)).take(PRIORS).collect();
+        priors.dedup();
+        let mut found = assign::search(&hello, phase, budget, &priors, &mut |setting| {
+            let sample = self.sample(phase, setting, &mut notes)?;
+            let seconds = sample.map(|s| s.seconds);
+            notes.runs += 1;
+            if let Some(seconds) = seconds.filter(|_| notes.runs > 1) {
+                notes.best = notes.best.min(seconds);
+                notes.default = if *setting == default { notes.default.min(seconds) } else { notes.default };
+            }
+            let best = (notes.best, notes.default);
+            (self.tell)(&Event::Run { device: &name, phase, runs: (notes.runs, budget), best });
+            Ok(seconds)
+        })?;
+        let gain = self.confirm(phase, &found.setting, &default, &mut notes)?;
+        if gain.as_ref().is_some_and(|g| g.ratio <= 1.0) {
+            // What looked faster was luck.
+            found.setting = default;
+            (found.seconds, found.times) = (found.default_seconds, vec![]);
+        }
+        let record = record(&hello, phase, &found, &notes, self.hot, gain);
+        Ok(Outcome { device: name, hello, record, found, candidates })
+    }
+
+    /// Default and winner in turns, after the search: its own fastest runs are biased by being the fastest.
+    fn confirm(&mut self, phase: &str, winner: &Setting, default: &Setting, notes: &mut Notes) -> Result<Option<Gain>> {
+        let mut ratios = Vec::new();
+        for _ in 0..if winner == default { 0 } else { self.plan.confirm } {
+            let before = self.sample(phase, default, notes)?;
+            let after = self.sample(phase, winner, notes)?;
+            ratios.extend(before.zip(after).map(|(b, a)| b.seconds / a.seconds));
+        }
+        Ok(Gain::of(ratios))
+    }
+
+    /// A run on a device that is cool enough, or one that was made before.
+    fn sample(&mut self, phase: &str, setting: &Setting, notes: &mut Notes) -> Result<Option<Sample>> {
+        let hello = self.device.hello().clone();
+        let old = lock(self.journal).as_mut().and_then(|j| j.replay(&hello, phase, setting));
+        let sample = match old {
+            Some(sample) => sample,
+            None => {
+                let sample = self.run(phase, setting, notes)?;
+                if let Some(journal) = lock(self.journal).as_mut() {
+                    journal.note(&hello, phase, setting, sample.as_ref())?;
+                }
+                sample
+            }
+        };
+        if let Some(sample) = &sample {
+            let (low, high) = notes.temperature.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
+            notes.temperature = sample.temperature.map(|t| (low.min(t), high.max(t))).or(notes.temperature);
+            notes.clocks.clone_from(&sample.clocks);
+        }
+        Ok(sample)
+    }
+
+    fn run(&mut self, phase: &str, setting: &Setting, notes: &mut Notes) -> Result<Option<Sample>> {
+        for attempt in 0..DENIED_TRIES {
+            let sample = match self.device.measure(phase, setting) {
+                Ok(sample) => sample,
+                Err(why) => {
+                    notes.crashes += 1;
+                    self.note(&format!("{setting}: {why}"));
+                    return if notes.crashes < CRASHES { Ok(None) } else { Err(why) };
+                }
+            };
+            notes.crashes = 0;
+            self.cool_down(sample.temperature);
+            let denied = !setting.cores.is_empty() && sample.cores != setting.cores;
+            if !denied {
+                return Ok(Some(sample));
+            }
+            if attempt == 0 {
+                self.note(&format!("{setting}: {}; trying again", sample.notes.join("; ")));
+            }
+            self.device.rest(2.0);
+        }
+        Ok(None)
+    }
+
+    /// Rests while the device is hot, for a while.
+    fn cool_down(&mut self, now: Option<f64>) {
+        let Some(mut now) = now else { return };
+        let cool = *self.cool.get_or_insert(self.device.hello().temperature.unwrap_or(now).min(now));
+        if now < cool + HOT.0 {
+            return;
+        }
+        self.note(&format!("{now:.0} C, {cool:.0} C at first: resting"));
+        for _ in 0..REST.1 {
+            now = self.device.rest(REST.0).unwrap_or(now);
+            if now < cool + HOT.1 {
+                return;
+            }
+        }
+        self.hot = true;
+        self.note(&format!("still {now:.0} C: going on, the record says so"));
+    }
+
+    fn note(&self, text: &str) {
+        (self.tell)(&Event::Note { device: &self.device.name(), text });
+    }
+}
+
+fn record(hello: &Hello, phase: &str, found: &Found, notes: &Notes, hot: bool, gain: Option<Gain>) -> ThreadRecord {
+    ThreadRecord {
+        model: hello.model.clone(),
+        soc: hello.soc.clone(),
+        driver: hello.units.join(", "),
+        level: hello.level.clone(),
+        emitter: EMITTER,
+        phase: phase.to_owned(),
+        setting: found.setting.clone(),
+        seconds: found.seconds,
+        default_seconds: found.default_seconds,
+        times: found.times.clone(),
+        runs: found.runs,
+        settled: found.settled,
+        temperature: notes.temperature,
+        clocks: notes.clocks.clone(),
+        hot,
+        gain,
+    }
+}
+
+/// Records of all searches.
+pub fn records(outcomes: &[Outcome]) -> Records {
+    let mut records = Records::default();
+    for outcome in outcomes {
+        records.merge(Records { threads: vec![outcome.record.clone()], ..Records::default() });
+    }
+    records
+}

@@ -1,0 +1,185 @@
+//! The program's whole flow with an agent that is a shell script, phones behind a stand-in for `adb`, and a kill.
+
+#![cfg(unix)]
+
+use mcv_tune::Records;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// Two cores, one phase; decoding takes 0.2 s on core 0, 0.1 s on core 1, else 0.15 s. Core 0 evenly crashes it, and one
+/// setting hangs.
+const AGENT: &str = r#"#!/bin/sh
+if [ "$2" != --agent ]; then echo "unexpected: $*" >&2; exit 1; fi
+echo 'a shell may say things first'
+echo '{"agent":"mcv-agent-1","model":"m1","soc":"two cores","cores":[{"id":0,"speed":1,"allowed":true},{"id":1,"speed":0.9,"allowed":true}],"phases":["decode"],"level":"plain","units":[],"temperature":null}'
+while read -r line; do
+  [ -n "$MCV_LOG" ] && echo "$line" >> "$MCV_LOG"
+  [ -n "$MCV_SLOW" ] && sleep "$MCV_SLOW"
+  cores=$(echo "$line" | sed 's/.*"cores":\(\[[^]]*\]\).*/\1/')
+  case "$line" in
+    *'"cores":[0]'*even*) exit 9;;
+    *'"cores":[0]'*) s=0.2;;
+    *'"cores":[1]'*) s=0.1;;
+    *) s=0.15;;
+  esac
+  echo "{\"seconds\":$s,\"count\":16,\"cores\":$cores,\"notes\":[],\"temperature\":null,\"clocks\":[]}"
+done
+"#;
+
+/// Stand-in for Android's `adb`: its options and verbs, on a folder of this machine.
+const ADB: &str = r#"#!/bin/sh
+root="$MCV_PHONE"
+if [ "$1" = -s ]; then root="$root/$2"; shift 2; fi
+mkdir -p "$root/data/local/tmp"
+case "$1" in
+  push) echo "push $2" >> "$root/log"; cp "$2" "$root$3";;
+  shell) shift; exec sh -c "$(echo "$*" | sed "s#/data/local/tmp#$root/data/local/tmp#g")";;
+  *) echo "adb: unknown command $1" >&2; exit 1;;
+esac
+"#;
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Place { folder: tempfile::tempdir().expect("a temporary folder") };
+        place.program("agent", AGENT);
+        place.program("adb", ADB);
+        std::fs::write(place.path("model.mcv"), "model").expect("room");
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("room");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.path(name), mode).expect("ours");
+    }
+
+    fn tune(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mcv-tune"));
+        command.arg(self.path("model.mcv")).arg("--bench").arg(self.path("agent"));
+        command.arg("--adb").arg(self.path("adb")).env("MCV_PHONE", self.path("phones"));
+        command.env("MCV_LOG", self.path("requests")).arg("--quiet");
+        command
+    }
+
+    fn requests(&self) -> usize {
+        lines(&self.path("requests"))
+    }
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |t| t.lines().count())
+}
+
+fn ok(output: Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn refusal(output: Output) -> String {
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_device_is_tuned_through_crashes() {
+    let place = Place::new();
+    ok(place.tune().arg("--report").arg(place.path("page.html")).args(["--device", "sim:apple-m1"]).output().unwrap());
+    let page = std::fs::read_to_string(place.path("page.html")).unwrap();
+    assert!(page.contains("<polyline") && page.contains("local devices only"));
+    std::fs::remove_file(place.path("model.tuning.yaml")).unwrap();
+
+    let text = ok(place.tune().arg("--json").output().unwrap());
+    assert!(text.contains("\"speedup\"") && !text.contains("regret_vs_exhaustive"), "{text}");
+    let records = Records::read(&place.path("model.tuning.yaml")).unwrap();
+    let record = records.threads_of("m1", "two cores", "decode").unwrap();
+    assert_eq!((&record.setting.cores[..], record.seconds, record.default_seconds), (&[1][..], 0.1, 0.15));
+    assert!(!place.path("model.tuning.journal").exists());
+    let threads = std::fs::read_to_string(place.path("model.threads.json")).unwrap();
+    assert!(threads.contains("mcv-threads-1") && threads.contains("two cores"), "{threads}");
+}
+
+#[test]
+fn a_kill_loses_the_running_measurement_only() {
+    let place = Place::new();
+    let whole = Place::new();
+    ok(whole.tune().output().unwrap());
+    let mut child = place.tune().env("MCV_SLOW", "0.05").stdout(Stdio::null()).spawn().unwrap();
+    while place.requests() < 6 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let known = lines(&place.path("model.tuning.journal")) - 1;
+    let asked = place.requests();
+    assert!(asked - known <= 1, "{known} of {asked} runs were written down");
+    // A line that was being written is dropped.
+    let journal = place.path("model.tuning.journal");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes.extend_from_slice(b"{\"soc\":\"two co");
+    std::fs::write(&journal, bytes).unwrap();
+    ok(place.tune().output().unwrap());
+    assert_eq!(place.requests() - asked, whole.requests() - known);
+}
+
+#[test]
+fn phones_are_reached_through_adb_and_share_the_work() {
+    let place = Place::new();
+    let phones = ["--device", "adb:one", "--device", "adb:two"];
+    ok(place.tune().args(phones).output().unwrap());
+    let records = Records::read(&place.path("model.tuning.yaml")).unwrap();
+    assert_eq!(records.threads.len(), 1);
+    assert_eq!(records.threads[0].setting.cores, [1]);
+    let log = place.path("phones/one/log");
+    assert_eq!(lines(&log), 2);
+    ok(place.tune().args(phones).output().unwrap());
+    assert_eq!(lines(&log), 2, "what is there is not pushed again");
+}
+
+#[test]
+fn foreign_and_damaged_files_are_refused_with_a_reason() {
+    let place = Place::new();
+    let journal = place.path("model.tuning.journal");
+    let head = r#"{"schema":"mcv-journal-1","model":"m1","emitter":1,"seed":1}"#;
+    for (text, word) in [
+        (head.replace("m1", "m2"), "model is m2"),
+        (head.replace("journal-1", "journal-7"), "schema is"),
+        (head.replace("\"seed\":1", "\"seed\":5"), "seed is 5"),
+        (format!("{head}\nrubbish"), "line 2"),
+        (format!("{head}\n{{\"soc\":1}}"), "line 2"),
+        ("\u{0}\u{1}".into(), "line 1"),
+    ] {
+        std::fs::write(&journal, format!("{text}\n")).unwrap();
+        let why = refusal(place.tune().output().unwrap());
+        assert!(why.contains(word) && why.contains("--fresh"), "{why}");
+    }
+    ok(place.tune().arg("--fresh").output().unwrap());
+    let records = place.path("model.tuning.yaml");
+    let text = std::fs::read_to_string(&records).unwrap();
+    std::fs::write(&records, text.replace("emitter: 1", "emitter: 99")).unwrap();
+    let asked = place.requests();
+    assert!(refusal(place.tune().output().unwrap()).contains("emitter is 99"));
+    assert_eq!(place.requests(), asked, "refused before anything runs");
+}
+
+#[test]
+fn mistakes_are_told() {
+    let place = Place::new();
+    let why = |args: &[&str]| refusal(place.tune().args(args).output().unwrap());
+    assert!(why(&["--device", "toaster"]).contains("give local"));
+    assert!(why(&["--device", "sim:toaster"]).contains("there are"));
+    assert!(why(&["--phases", "audio"]).contains("it has decode"));
+    assert!(why(&["--device", "sim:apple-m1", "--device", "local"]).contains("another model"));
+    std::fs::remove_file(place.path("adb")).unwrap();
+    assert!(why(&["--device", "adb"]).contains("/adb shell mkdir"));
+    assert!(why(&["--bench", "/nonexistent"]).contains("cannot be used multiple times"));
+}

@@ -1,0 +1,100 @@
+//! `--agent`: one run per request, so that whoever tunes can take candidates in turns without opening the model again.
+//!
+//! Lines of JSON. First the agent says what it is: `{"agent", "model", "soc", "cores": [{"id", "speed", "allowed"}],
+//! "phases", "level", "units", "temperature"}`. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
+//! answered by `{"seconds", "count", "cores", "notes", "temperature", "clocks"}` or `{"error"}`. A request
+//! `{"temperature": true}` runs nothing.
+
+use crate::Args;
+use crate::measure::{Job, picture, run};
+use mcv_artifact::manifest::MANIFEST_ENTRY;
+use mcv_artifact::{Archive, Digest};
+use mcv_runtime::device::cores::{self, SYSFS};
+use mcv_runtime::device::threads::Threads;
+use mcv_runtime::{Error, Result, Session};
+use serde_json::{Value, json};
+use std::io::{BufRead, Write};
+use std::path::Path;
+
+/// Largest manifest that is read.
+const MAX_MANIFEST: u64 = 64 << 20;
+
+/// Answers until stdin ends.
+pub fn serve(args: &Args) -> Result<()> {
+    let known = cores::here();
+    let mut session = Session::open(&args.model, &args.options()?)?;
+    say(&hello(args, &session, &known)?)?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line.map_err(|e| Error::Input(format!("stdin: {e}")))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let answer = answer(args, &mut session, &line).unwrap_or_else(|why| json!({ "error": why.to_string() }));
+        say(&answer)?;
+    }
+    Ok(())
+}
+
+fn hello(args: &Args, session: &Session, known: &[cores::Core]) -> Result<Value> {
+    let manifest = Archive::open(&args.model)?.read(MANIFEST_ENTRY, MAX_MANIFEST)?;
+    let phases: Vec<&str> = session.manifest().phases.iter().map(|p| p.name.as_str()).collect();
+    let core = |c: &cores::Core| json!({ "id": c.id, "speed": c.speed, "allowed": c.allowed });
+    Ok(json!({
+        "agent": "mcv-agent-1",
+        "model": Digest::of(&manifest).to_string(),
+        "soc": cores::fingerprint(known),
+        "cores": known.iter().map(core).collect::<Vec<_>>(),
+        "phases": phases,
+        "level": session.stats().level,
+        "units": session.stats().units.iter().map(|u| u.device.clone().unwrap_or_default()).collect::<Vec<_>>(),
+        "temperature": cores::temperature(Path::new(SYSFS)),
+    }))
+}
+
+fn answer(args: &Args, session: &mut Session, line: &str) -> Result<Value> {
+    let wrong = |why: String| Error::Input(format!("request: {why}"));
+    let request: Value = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
+    if request.get("temperature").is_some() {
+        return Ok(json!({ "temperature": cores::temperature(Path::new(SYSFS)) }));
+    }
+    let phase = request.get("phase").and_then(Value::as_str).unwrap_or_default();
+    let job = job(args, phase).ok_or_else(|| wrong(format!("no phase {phase:?} to measure")))??;
+    let threads = Threads::from_json(request.get("threads").unwrap_or(&json!({}))).map_err(wrong)?;
+    session.arrange(phase, threads);
+    let seconds = run(session, &job, args)?;
+    let placement = session.placement();
+    let sysfs = Path::new(SYSFS);
+    Ok(json!({
+        "seconds": seconds,
+        "count": count(&job, session, args),
+        "cores": placement.cores,
+        "notes": placement.notes,
+        "temperature": cores::temperature(sysfs),
+        "clocks": cores::clocks(sysfs),
+    }))
+}
+
+/// What a phase is measured with: the first of each list of the command line.
+fn job(args: &Args, phase: &str) -> Option<Result<Job>> {
+    match phase {
+        "prefill" => args.prefill.first().map(|n| Ok(Job::Prefill(*n))),
+        "decode" => args.context.first().map(|n| Ok(Job::Decode(*n))),
+        "vision" => args.picture.first().map(|size| Ok(Job::Vision(picture(size)?))),
+        _ => None,
+    }
+}
+
+/// Tokens or slices of a run.
+fn count(job: &Job, session: &Session, args: &Args) -> usize {
+    match job {
+        Job::Prefill(tokens) => *tokens,
+        Job::Decode(_) => args.decode,
+        Job::Vision(picture) => session.slices_of(picture).map_or(1, |s| s.len()),
+    }
+}
+
+fn say(value: &Value) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let said = writeln!(out, "{value}").and_then(|()| out.flush());
+    said.map_err(|e| Error::Input(format!("stdout: {e}")))
+}
