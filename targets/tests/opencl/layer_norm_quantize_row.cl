@@ -1,5 +1,5 @@
 /* mcv launch k0 local 64 1 1 groups 1 d0 1 waves */
-/* layer_norm f32 f32 f32 {quantize/608} -> q8/608@summed */
+/* layer_norm f32 f32 f32 {quantize/row} -> q8/row@summed */
 /* A group of 64 items: a row. */
 MCV_KERNEL(64) void k0(__global const uchar *b0, const ulong o0, const long s0,
     __global const uchar *b1, const ulong o1, const long s1,

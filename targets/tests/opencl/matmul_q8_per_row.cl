@@ -1,5 +1,5 @@
 /* mcv launch k0 local 64 1 1 groups d1/64 d0/8 1 image 1 */
-/* matmul q8/608@summed q8/608@panels16x8 {} -> f32 */
+/* matmul q8/row@summed q8/row@panels16x8 {} -> f32 */
 /* 8 rows times 1 channels per item, 64 items side by side. Activations pass through local memory, 4
  * parts of 32 values at a time; a part lies in one group. */
 MCV_KERNEL(64) void k0(__global const uchar *b0, const ulong o0, const long s0,
