@@ -22,7 +22,7 @@ use rule::Rule;
 use std::ffi::c_void;
 use std::path::Path;
 use std::ptr::{null, null_mut};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a device is opened for.
 #[derive(Debug, Clone, Copy)]
@@ -63,12 +63,16 @@ impl Drop for Kernel {
     }
 }
 
+/// Held while a device is opened: drivers exist (PoCL 3.1) that crash or find no device when two threads ask at once.
+static OPENING: Mutex<()> = Mutex::new(());
+
 impl OpenCl {
     /// Opens the system's GPU and builds the text for it.
     ///
     /// # Errors
     /// `Device`: there is no OpenCL device, or it can't build the text (with the build log).
     pub fn open(text: &Text) -> Result<Self> {
+        let _alone = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
         let driver = Driver::open()?;
         let capabilities = Capabilities::of(&driver);
         let mut last = Error::Device("no form of the kernels".into());
