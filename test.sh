@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 ./setup.sh
 tests/emulators.sh || true
+tests/onnx-cases.sh || true
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --quiet -- -D warnings
 cargo build --workspace --quiet

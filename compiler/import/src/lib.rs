@@ -1,4 +1,4 @@
-//! Files to [`mcv_ir::Program`]: Hugging Face directories of the MiniCPM-V family.
+//! Files to [`mcv_ir::Program`]: Hugging Face directories of the MiniCPM-V family; ONNX files to graphs of their own.
 //!
 //! Only headers and small JSON files are read here; weights are read when the packer asks for rows. This crate must
 //! never know a pass, a target, a quantization recipe or the artifact.
@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod error;
 pub mod family;
+pub mod onnx;
 pub mod request;
 pub mod safetensors;
 pub mod text;
