@@ -1,23 +1,34 @@
 //! Attention by online softmax (Milakov and Gimelshein, 2018): blocks of queries times blocks of 64 keys.
+//!
+//! Many queries are multiplied as matrices: keys are turned once per block, and sums of several rows stay in
+//! registers. For one token there is nothing to share the turning: its rows take dot products.
 
 use super::render::{fill, spelling};
+use crate::isa::Isa;
 use mcv_ir::target::{Mode, Schedule};
-use mcv_ir::{Error, Kernel, Op, Result};
+use mcv_ir::{Dim, Error, Kernel, Op, Result};
 
 /// Largest head the stack buffers are made for.
 pub const MOST_HEAD: u32 = 256;
-/// Most query rows per unit.
-const MOST_ROWS: u32 = 16;
+/// Query rows per unit at most.
+const MOST_ROWS: u32 = 64;
+/// The same where rows are multiplied one by one.
+const MOST_DOTS: u32 = 16;
 /// Query rows per unit when there is one token: few, so that key heads give enough units.
 const ROWS_OF_ONE: u32 = 4;
 
 /// Emits the functions.
-pub fn emit(kernel: &Kernel, symbol: &str, schedule: &Schedule, mode: Mode) -> Result<String> {
+pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode: Mode) -> Result<String> {
     let (Op::Attention { heads, causal, .. }, [q, k, ..]) = (&kernel.op, kernel.args.as_slice()) else {
         return Err(Error::bug("attention without keys"));
     };
     let (elem, suffix) = spelling(k.elem)?;
-    let block = schedule.tile_m.clamp(1, MOST_ROWS);
+    let blocks = blocks(kernel, isa);
+    let block = match blocks {
+        Some([rows, _]) => schedule.tile_m.clamp(rows, MOST_ROWS).next_multiple_of(rows),
+        None => schedule.tile_m.clamp(1, MOST_DOTS),
+    };
+    let [rows, vectors] = blocks.unwrap_or([1, 1]);
     let wide = match mode {
         Mode::Specialized => (q.width() / heads.max(&1)).div_ceil(16) * 16,
         Mode::Generic => MOST_HEAD,
@@ -37,9 +48,33 @@ pub fn emit(kernel: &Kernel, symbol: &str, schedule: &Schedule, mode: Mode) -> R
         ("block", block.to_string()),
         ("block_one", block.min(ROWS_OF_ONE).to_string()),
         ("wide", wide.to_string()),
+        ("rows", rows.to_string()),
+        ("vectors", vectors.to_string()),
+        ("keys", (16 * vectors).to_string()),
+        ("tile", (16 * vectors).to_string()),
+        ("fill", if rows > 1 { FILL } else { "" }.replace("@rows@", &rows.to_string())),
         ("seen_block", seen_block.to_string()),
         ("seen_row", seen_row.to_string()),
         ("result", kernel.args.len().to_string()),
     ];
-    Ok(fill(include_str!("c/attention.c"), &values))
+    let products =
+        if blocks.is_some() { include_str!("c/attention_blocks.c") } else { include_str!("c/attention_dots.c") };
+    let text = fill(include_str!("c/attention.c"), &[("products", products.trim_end().to_string())]);
+    Ok(fill(&text, &values))
 }
+
+/// Rows and vectors of 16 keys that are multiplied at once; none where rows take dot products.
+fn blocks(kernel: &Kernel, isa: &Isa) -> Option<[u32; 2]> {
+    let one_token = kernel.args.first().and_then(|q| q.shape.first()).and_then(Dim::known) == Some(1);
+    isa.blocks.filter(|_| !one_token)
+}
+
+/// Schedules: query rows per unit, the usual number first.
+pub fn schedules(kernel: &Kernel, isa: &Isa) -> Vec<u32> {
+    if blocks(kernel, isa).is_some() { vec![64, 32, 16] } else { vec![16, 8, 4] }
+}
+
+/// Rows that complete the last few.
+const FILL: &str = "\
+for (int r = rows; r % @rows@; r++)
+    for (int64_t i = 0; i < wide; i++) q[r * wide + i] = out[r * wide + i] = 0.0f;";

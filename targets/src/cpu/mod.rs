@@ -101,7 +101,7 @@ impl Target for CpuTarget {
         supports::check_layouts(kernel, self.panels)?;
         let text = match &kernel.op {
             Op::MatMul => matmul::emit(kernel, symbol, self.isa(level)?, schedule)?,
-            Op::Attention { .. } => attention::emit(kernel, symbol, schedule, mode)?,
+            Op::Attention { .. } => attention::emit(kernel, symbol, self.isa(level)?, schedule, mode)?,
             _ => rows::emit(kernel, symbol)?,
         };
         let body = format!("/* {} */\n{}", family::family_key(kernel), render::fill_sizes(&text, kernel, mode)?);
@@ -118,7 +118,10 @@ fn schedules(kernel: &Kernel, isa: &Isa) -> Vec<Schedule> {
     let plain = Schedule { tile_m: 1, tile_n: 1, unroll: 1, prefetch: 0 };
     match &kernel.op {
         Op::MatMul => matmul_schedules(kernel, isa),
-        Op::Attention { .. } => [16, 8, 4].map(|tile_m| Schedule { tile_m, ..plain.clone() }).to_vec(),
+        Op::Attention { .. } => {
+            let of = |tile_m| Schedule { tile_m, ..plain.clone() };
+            attention::schedules(kernel, isa).into_iter().map(of).collect()
+        }
         _ => vec![plain],
     }
 }

@@ -35,5 +35,6 @@ pub static ISA: Isa = Isa {
     tile_m: 8,
     tiles: true,
     prefetch: true,
+    blocks: Some([8, 2]),
     product: &BY_FOURS,
 };

@@ -12,5 +12,6 @@ pub static ISA: Isa = Isa {
     tile_m: 2,
     tiles: false,
     prefetch: true,
+    blocks: Some([4, 1]),
     product: &BY_FOURS,
 };

@@ -16,5 +16,6 @@ pub static ISA: Isa = Isa {
     tile_m: 8,
     tiles: false,
     prefetch: true,
+    blocks: Some([8, 2]),
     product: &BY_FOURS,
 };

@@ -12,5 +12,6 @@ pub static ISA: Isa = Isa {
     tile_m: 4,
     tiles: false,
     prefetch: false,
+    blocks: Some([4, 1]),
     product: &BY_OCTETS,
 };

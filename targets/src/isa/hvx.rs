@@ -27,5 +27,6 @@ pub static ISA: Isa = Isa {
     tile_m: 4,
     tiles: false,
     prefetch: false,
+    blocks: None,
     product: &Product { grouped: ROWS_ONLY, long: ROWS_ONLY, zero8: "128", pairs: None },
 };

@@ -10,4 +10,12 @@ pub const LEVEL: Level =
 pub const TEXT: &[&str] =
     &[include_str!("text/neon.h"), include_str!("text/octets_i8mm.h"), include_str!("text/octets.h")];
 /// The table.
-pub static ISA: Isa = Isa { level: LEVEL, text: TEXT, tile_m: 4, tiles: false, prefetch: false, product: &BY_PAIRS };
+pub static ISA: Isa = Isa {
+    level: LEVEL,
+    text: TEXT,
+    tile_m: 4,
+    tiles: false,
+    prefetch: false,
+    blocks: Some([4, 1]),
+    product: &BY_PAIRS,
+};

@@ -25,6 +25,8 @@ pub struct Isa {
     pub tiles: bool,
     /// Whether weights are best fetched ahead by instructions: not where the hardware follows every stream.
     pub prefetch: bool,
+    /// Query rows and vectors of keys whose sums fit the registers in attention; none where it takes dot products.
+    pub blocks: Option<[u32; 2]>,
     /// How quantized matrix products are written.
     pub product: &'static Product,
 }

@@ -7,5 +7,12 @@ use mcv_ir::target::Level;
 pub const LEVEL: Level =
     Level { name: "sve2", needs: &["neon", "dotprod", "i8mm", "sve2"], flags: &["-march=armv8.5-a+dotprod+i8mm+sve2"] };
 /// The table.
-pub static ISA: Isa =
-    Isa { level: LEVEL, text: i8mm::TEXT, tile_m: 4, tiles: false, prefetch: false, product: &BY_PAIRS };
+pub static ISA: Isa = Isa {
+    level: LEVEL,
+    text: i8mm::TEXT,
+    tile_m: 4,
+    tiles: false,
+    prefetch: false,
+    blocks: Some([4, 1]),
+    product: &BY_PAIRS,
+};

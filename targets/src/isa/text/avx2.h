@@ -121,6 +121,32 @@ MCV_INLINE __m256 mcv_sums8(const vf *r) {
 /* Lane i: the sum of r[i]'s lanes. */
 MCV_INLINE vf vf_sums(const vf *r) { vf s = {mcv_sums8(r), mcv_sums8(r + 8)}; return s; }
 
+/* Of an 8 x 8 square in every second register from r on: lane i of row j becomes lane j of row i. */
+MCV_INLINE void mcv_turn8(__m256 *r) {
+    __m256 t[8];
+    MCV_UNROLL for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 2]);
+        t[i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 2]);
+    }
+    MCV_UNROLL for (int i = 0; i < 4; i++) {
+        const int from = i / 2, mask = i % 2;
+        const __m256 low = mask ? _mm256_shuffle_ps(t[from], t[from + 2], 0xee) : _mm256_shuffle_ps(t[from], t[from + 2], 0x44);
+        const __m256 high = mask ? _mm256_shuffle_ps(t[from + 4], t[from + 6], 0xee) : _mm256_shuffle_ps(t[from + 4], t[from + 6], 0x44);
+        r[2 * i] = _mm256_permute2f128_ps(low, high, 0x20);
+        r[2 * i + 8] = _mm256_permute2f128_ps(low, high, 0x31);
+    }
+}
+/* Lane i of r[j] becomes lane j of r[i]. */
+MCV_INLINE void vf_turn(vf *r) {
+    __m256 *half = &r[0].a;
+    MCV_UNROLL for (int i = 0; i < 4; i++) mcv_turn8(half + i / 2 * 16 + i % 2);
+    MCV_UNROLL for (int i = 0; i < 8; i++) {
+        const __m256 t = r[i].b;
+        r[i].b = r[i + 8].a;
+        r[i + 8].a = t;
+    }
+}
+
 MCV_INLINE vi vi_zero(void) { vi r = {_mm256_setzero_si256(), _mm256_setzero_si256()}; return r; }
 MCV_INLINE vi vi_set(int32_t x) { vi r = {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; return r; }
 MCV_INLINE vf vf_from(vi x) { vf r = {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; return r; }

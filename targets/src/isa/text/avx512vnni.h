@@ -69,6 +69,31 @@ MCV_INLINE vf vf_sums(const vf *r) {
     return _mm512_add_ps(_mm512_shuffle_f32x4(ab, xy, 0x88), _mm512_shuffle_f32x4(ab, xy, 0xdd));
 }
 
+/* Lane i of r[j] becomes lane j of r[i]. */
+MCV_INLINE void vf_turn(vf *r) {
+    vf t[16];
+    MCV_UNROLL for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    MCV_UNROLL for (int i = 0; i < 16; i += 4) {
+        MCV_UNROLL for (int h = 0; h < 2; h++) {
+            const __m512d x = _mm512_castps_pd(t[i + h]), y = _mm512_castps_pd(t[i + h + 2]);
+            r[i + 2 * h] = _mm512_castpd_ps(_mm512_unpacklo_pd(x, y));
+            r[i + 2 * h + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(x, y));
+        }
+    }
+    MCV_UNROLL for (int i = 0; i < 4; i++) {
+        const __m512 a = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88), b = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+        const __m512 x = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88), y = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+        t[i] = _mm512_shuffle_f32x4(a, x, 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(b, y, 0x88);
+        t[i + 8] = _mm512_shuffle_f32x4(a, x, 0xdd);
+        t[i + 12] = _mm512_shuffle_f32x4(b, y, 0xdd);
+    }
+    MCV_UNROLL for (int i = 0; i < 16; i++) r[i] = t[i];
+}
+
 MCV_INLINE vi vi_zero(void) { return _mm512_setzero_si512(); }
 MCV_INLINE vi vi_set(int32_t x) { return _mm512_set1_epi32(x); }
 MCV_INLINE vf vf_from(vi x) { return _mm512_cvtepi32_ps(x); }

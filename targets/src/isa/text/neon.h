@@ -99,4 +99,20 @@ MCV_INLINE float32x4_t mcv_sums4(const vf *r) {
     return vpaddq_f32(vpaddq_f32(mcv_fold(r[0]), mcv_fold(r[1])), vpaddq_f32(mcv_fold(r[2]), mcv_fold(r[3])));
 }
 /* Lane i: the sum of r[i]'s lanes. */
+/* Lane i of r[j] becomes lane j of r[i]: squares of 4 x 4, then their places. */
+MCV_INLINE void vf_turn(vf *r) {
+    float32x4_t *part = &r[0].a, t[64];
+    MCV_UNROLL for (int i = 0; i < 16; i++) {
+        const int row = i / 4 * 16, column = i % 4;
+        const float32x4_t *p = part + row + column;
+        const float32x4_t a = vtrn1q_f32(p[0], p[4]), b = vtrn2q_f32(p[0], p[4]);
+        const float32x4_t x = vtrn1q_f32(p[8], p[12]), y = vtrn2q_f32(p[8], p[12]);
+        float32x4_t *to = t + column * 16 + i / 4;
+        to[0] = vcombine_f32(vget_low_f32(a), vget_low_f32(x));
+        to[4] = vcombine_f32(vget_low_f32(b), vget_low_f32(y));
+        to[8] = vcombine_f32(vget_high_f32(a), vget_high_f32(x));
+        to[12] = vcombine_f32(vget_high_f32(b), vget_high_f32(y));
+    }
+    MCV_UNROLL for (int i = 0; i < 64; i++) part[i] = t[i];
+}
 MCV_INLINE vf vf_sums(const vf *a) { MCV_AT(mcv_sums4, a); }

@@ -117,6 +117,13 @@ MCV_INLINE float vf_top(vf x) {
 }
 MCV_INLINE mcv_f4 mcv_sums4(const vf *r) { mcv_f4 s = {vf_sum(r[0]), vf_sum(r[1]), vf_sum(r[2]), vf_sum(r[3])}; return s; }
 /* Lane i: the sum of r[i]'s lanes. */
+/* Lane i of r[j] becomes lane j of r[i]. */
+MCV_INLINE void vf_turn(vf *r) {
+    float t[256];
+    memcpy(t, r, sizeof t);
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 16; j++) ((float *)(r + i))[j] = t[16 * j + i];
+}
 MCV_INLINE vf vf_sums(const vf *a) { MCV_AT(mcv_sums4, a); }
 
 MCV_INLINE mcv_f4 mcv_from4(mcv_i4 x) { return __builtin_convertvector(x, mcv_f4); }

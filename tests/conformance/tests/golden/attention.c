@@ -22,25 +22,6 @@ MCV_INLINE void k0_query(const mcv_call *c, float *to, int64_t shared, int64_t r
     }
 }
 
-/* Scores of `rows` queries with 64 keys from `first` on. */
-MCV_INLINE void k0_scores(const mcv_call *c, const float *q, float *s, float *tile, int64_t shared, int rows, int64_t first, int64_t seen) {
-    const int64_t D = 64;
-    const int64_t wide = mcv_div_up(D, 16) * 16;
-    for (int64_t key = 0; key < 64 && first + key < seen; key += 16) {
-        const int count = mcv_count(seen, first + key);
-        k0_fetch(tile, MCV_ROW(1, first + key) + shared * D * 4, c->arg[1].stride, count, D, wide);
-        for (int r = 0; r < rows; r++) {
-            vf sum[16];
-            MCV_UNROLL for (int j = 0; j < 16; j++) sum[j] = vf_set(0.0f);
-            for (int64_t i = 0; i < wide; i += 16) {
-                const vf part = vf_load(q + r * wide + i);
-                MCV_UNROLL for (int j = 0; j < 16; j++) sum[j] = vf_fma(part, vf_load(tile + j * wide + i), sum[j]);
-            }
-            vf_store(s + r * 64 + key, vf_sums(sum));
-        }
-    }
-}
-
 /* Turns 64 scores, `live` of them seen, into weights against the new maximum; rescales what was summed before. */
 MCV_INLINE void k0_weigh(float *s, int64_t live, float *most, float *total, float *out, int64_t wide) {
     const vf never = vf_set(-INFINITY);
@@ -65,6 +46,64 @@ MCV_INLINE void k0_weigh(float *s, int64_t live, float *most, float *total, floa
         for (int64_t i = 0; i < wide; i += 16) vf_store(out + i, vf_mul(vf_load(out + i), vf_set(keep)));
 }
 
+/* 16 keys of a head from `first` on, turned: value i of key j is tile[i * 16 + j]; zeros from `seen` on. */
+MCV_INLINE void k0_turn(const mcv_call *c, float *tile, int64_t shared, int64_t first, int64_t seen) {
+    const int64_t D = 64;
+    for (int part = 0; part < 16; part += 16) {
+        const int64_t key = first + part;
+        const char *p = MCV_ROW(1, key) + shared * D * 4;
+        for (int64_t i = 0; i < D; i += 16) {
+            const int wide = mcv_count(D, i);
+            vf lanes[16];
+            MCV_UNROLL for (int j = 0; j < 16; j++)
+                lanes[j] = key + j < seen ? vf_load_n((const float *)(p + j * c->arg[1].stride) + i, wide) : vf_set(0.0f);
+            vf_turn(lanes);
+            for (int j = 0; j < wide; j++) vf_store(tile + (i + j) * 16 + part, lanes[j]);
+        }
+    }
+}
+
+/* Scores of `rows` queries with 64 keys from `first` on. */
+MCV_INLINE void k0_scores(const mcv_call *c, const float *q, float *s, float *tile, int64_t shared, int rows, int64_t first, int64_t seen) {
+    const int64_t D = 64;
+    const int64_t wide = mcv_div_up(D, 16) * 16;
+    for (int64_t key = 0; key < 64 && first + key < seen; key += 16) {
+        k0_turn(c, tile, shared, first + key, seen);
+        for (int r = 0; r < rows; r += 4) {
+            vf sum[4][1];
+            MCV_UNROLL for (int i = 0; i < 4; i++)
+                MCV_UNROLL for (int v = 0; v < 1; v++) sum[i][v] = vf_set(0.0f);
+            for (int64_t d = 0; d < D; d++) {
+                vf part[1];
+                MCV_UNROLL for (int v = 0; v < 1; v++) part[v] = vf_load(tile + d * 16 + 16 * v);
+                MCV_UNROLL for (int i = 0; i < 4; i++) {
+                    const vf x = vf_set(q[(r + i) * wide + d]);
+                    MCV_UNROLL for (int v = 0; v < 1; v++) sum[i][v] = vf_fma(x, part[v], sum[i][v]);
+                }
+            }
+            MCV_UNROLL for (int i = 0; i < 4; i++)
+                MCV_UNROLL for (int v = 0; v < 1; v++) vf_store(s + (r + i) * 64 + key + 16 * v, sum[i][v]);
+        }
+    }
+}
+
+/* 4 rows, VECTORS times 16 columns: adds 16 values weighted by s. */
+MCV_INLINE void k0_add(const float *s, float *out, const float *tile, int64_t wide, const int VECTORS) {
+    vf sum[4][1];
+    MCV_UNROLL for (int i = 0; i < 4; i++)
+        MCV_UNROLL for (int v = 0; v < VECTORS; v++) sum[i][v] = vf_load(out + i * wide + 16 * v);
+    for (int j = 0; j < 16; j++) {
+        vf part[1];
+        MCV_UNROLL for (int v = 0; v < VECTORS; v++) part[v] = vf_load(tile + j * wide + 16 * v);
+        MCV_UNROLL for (int i = 0; i < 4; i++) {
+            const vf x = vf_set(s[i * 64 + j]);
+            MCV_UNROLL for (int v = 0; v < VECTORS; v++) sum[i][v] = vf_fma(x, part[v], sum[i][v]);
+        }
+    }
+    MCV_UNROLL for (int i = 0; i < 4; i++)
+        MCV_UNROLL for (int v = 0; v < VECTORS; v++) vf_store(out + i * wide + 16 * v, sum[i][v]);
+}
+
 /* Adds the values of 64 keys from `first` on, weighted by s. */
 MCV_INLINE void k0_mix(const mcv_call *c, const float *s, float *out, float *tile, int64_t shared, int rows, int64_t first, int64_t seen) {
     const int64_t D = 64;
@@ -72,24 +111,21 @@ MCV_INLINE void k0_mix(const mcv_call *c, const float *s, float *out, float *til
     for (int64_t key = 0; key < 64 && first + key < seen; key += 16) {
         const int count = mcv_count(seen, first + key);
         k0_fetch(tile, MCV_ROW(2, first + key) + shared * D * 4, c->arg[2].stride, count, D, wide);
-        for (int r = 0; r < rows; r++)
-            for (int64_t i = 0; i < wide; i += 16) {
-                vf sum = vf_load(out + r * wide + i), odd = vf_set(0.0f);
-                MCV_UNROLL for (int j = 0; j < 16; j += 2) {
-                    sum = vf_fma(vf_set(s[r * 64 + key + j]), vf_load(tile + j * wide + i), sum);
-                    odd = vf_fma(vf_set(s[r * 64 + key + j + 1]), vf_load(tile + (j + 1) * wide + i), odd);
-                }
-                vf_store(out + r * wide + i, vf_add(sum, odd));
-            }
+        for (int r = 0; r < rows; r += 4) {
+            int64_t i = 0;
+            for (; i + 16 * 1 <= wide; i += 16 * 1)
+                k0_add(s + r * 64 + key, out + r * wide + i, tile + i, wide, 1);
+            for (; i < wide; i += 16) k0_add(s + r * 64 + key, out + r * wide + i, tile + i, wide, 1);
+        }
     }
 }
 
-/* A unit: 16 query rows of a key head, fewer when there is one token. */
+/* A unit: 64 query rows of a key head, fewer when there is one token. */
 MCV_API int64_t k0_units(const mcv_call *c) {
     const int64_t M = c->dim[0];
     const int64_t H = 2;
     const int64_t KV = 2;
-    return KV * mcv_div_up(M * (H / KV), M == 1 ? 4 : 16);
+    return KV * mcv_div_up(M * (H / KV), M == 1 ? 4 : 64);
 }
 
 MCV_API void k0(const mcv_call *c, int64_t begin, int64_t end) {
@@ -98,10 +134,10 @@ MCV_API void k0(const mcv_call *c, int64_t begin, int64_t end) {
     const int64_t D = 64;
     const int64_t H = 2;
     const int64_t KV = 2;
-    const int64_t G = H / KV, block = M == 1 ? 4 : 16, blocks = mcv_div_up(M * G, block);
+    const int64_t G = H / KV, block = M == 1 ? 4 : 64, blocks = mcv_div_up(M * G, block);
     const int64_t wide = mcv_div_up(D, 16) * 16;
-    MCV_ALIGNED float q[16 * 64], out[16 * 64], tile[16 * 64], s[16 * 64];
-    float most[16], total[16];
+    MCV_ALIGNED float q[64 * 64], out[64 * 64], tile[16 * 64], s[64 * 64];
+    float most[64], total[64];
     for (int64_t u = begin; u < end; u++) {
         const int64_t shared = u / blocks, start = u % blocks * block;
         const int rows = (int)mcv_min(block, M * G - start);
@@ -111,6 +147,8 @@ MCV_API void k0(const mcv_call *c, int64_t begin, int64_t end) {
             most[r] = -INFINITY;
             total[r] = 0.0f;
         }
+        for (int r = rows; r % 4; r++)
+            for (int64_t i = 0; i < wide; i++) q[r * wide + i] = out[r * wide + i] = 0.0f;
         const int64_t seen = C;
         for (int64_t first = 0; first < seen; first += 64) {
             k0_scores(c, q, s, tile, shared, rows, first, seen);

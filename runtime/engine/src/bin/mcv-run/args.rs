@@ -78,7 +78,7 @@ pub struct Args {
     /// Print one JSON object {text, tokens, finish, stats} in place of the text; with --prompts: statistics per line
     #[arg(long)]
     pub json: bool,
-    /// Print the steps that took longest to stderr
+    /// Print the kernels that took longest to stderr
     #[arg(long)]
     pub profile: bool,
 }

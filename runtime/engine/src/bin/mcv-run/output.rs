@@ -3,9 +3,10 @@
 use crate::Failure;
 use mcv_runtime::session::StepTime;
 use mcv_runtime::stats::{PhaseMemory, Stats};
+use std::collections::BTreeMap;
 use std::io::Write;
 
-/// Steps shown of a profile.
+/// Kernels shown of a profile.
 const SHOWN: usize = 25;
 
 /// stdout, flushed with each piece.
@@ -77,13 +78,21 @@ fn memory_line(name: &str, memory: &PhaseMemory) -> String {
     )
 }
 
-/// The steps that took longest.
+/// The kernels that took longest, over all their steps; copies between units have no kernel.
 pub fn print_profile(times: &[StepTime]) {
     let total: f64 = times.iter().map(|t| t.seconds).sum();
+    let mut kernels: BTreeMap<(&str, &str), (usize, f64)> = BTreeMap::new();
+    for StepTime { phase, kernel, seconds, .. } in times {
+        let (steps, sum) = kernels.entry((phase, kernel)).or_default();
+        *steps += 1;
+        *sum += seconds;
+    }
+    let mut kernels: Vec<_> = kernels.into_iter().collect();
+    kernels.sort_by(|a, b| b.1.1.total_cmp(&a.1.1));
     let mut text = format!("profile  {total:.3} s in {} steps\n", times.len());
-    for StepTime { phase, node, kernel, seconds } in times.iter().take(SHOWN) {
+    for ((phase, kernel), (steps, seconds)) in kernels.iter().take(SHOWN) {
         let share = if total > 0.0 { 100.0 * seconds / total } else { 0.0 };
-        text += &format!("{seconds:9.4} s {share:5.1} %  {phase}  {node}  {kernel}\n");
+        text += &format!("{seconds:9.4} s {share:5.1} %  {phase}  {steps} x  {kernel}\n");
     }
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

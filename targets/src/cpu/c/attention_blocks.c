@@ -1,0 +1,73 @@
+/* @keys@ keys of a head from `first` on, turned: value i of key j is tile[i * @keys@ + j]; zeros from `seen` on. */
+MCV_INLINE void @symbol@_turn(const mcv_call *c, float *tile, int64_t shared, int64_t first, int64_t seen) {
+    @sizes@
+    for (int part = 0; part < @keys@; part += 16) {
+        const int64_t key = first + part;
+        const char *p = MCV_ROW(1, key) + shared * D * @size@;
+        for (int64_t i = 0; i < D; i += 16) {
+            const int wide = mcv_count(D, i);
+            vf lanes[16];
+            MCV_UNROLL for (int j = 0; j < 16; j++)
+                lanes[j] = key + j < seen ? vf_load@suffix@_n((const @elem@ *)(p + j * c->arg[1].stride) + i, wide) : vf_set(0.0f);
+            vf_turn(lanes);
+            for (int j = 0; j < wide; j++) vf_store(tile + (i + j) * @keys@ + part, lanes[j]);
+        }
+    }
+}
+
+/* Scores of `rows` queries with 64 keys from `first` on. */
+MCV_INLINE void @symbol@_scores(const mcv_call *c, const float *q, float *s, float *tile, int64_t shared, int rows, int64_t first, int64_t seen) {
+    @sizes@
+    const int64_t wide = mcv_div_up(D, 16) * 16;
+    for (int64_t key = 0; key < 64 && first + key < seen; key += @keys@) {
+        @symbol@_turn(c, tile, shared, first + key, seen);
+        for (int r = 0; r < rows; r += @rows@) {
+            vf sum[@rows@][@vectors@];
+            MCV_UNROLL for (int i = 0; i < @rows@; i++)
+                MCV_UNROLL for (int v = 0; v < @vectors@; v++) sum[i][v] = vf_set(0.0f);
+            for (int64_t d = 0; d < D; d++) {
+                vf part[@vectors@];
+                MCV_UNROLL for (int v = 0; v < @vectors@; v++) part[v] = vf_load(tile + d * @keys@ + 16 * v);
+                MCV_UNROLL for (int i = 0; i < @rows@; i++) {
+                    const vf x = vf_set(q[(r + i) * wide + d]);
+                    MCV_UNROLL for (int v = 0; v < @vectors@; v++) sum[i][v] = vf_fma(x, part[v], sum[i][v]);
+                }
+            }
+            MCV_UNROLL for (int i = 0; i < @rows@; i++)
+                MCV_UNROLL for (int v = 0; v < @vectors@; v++) vf_store(s + (r + i) * 64 + key + 16 * v, sum[i][v]);
+        }
+    }
+}
+
+/* @rows@ rows, VECTORS times 16 columns: adds 16 values weighted by s. */
+MCV_INLINE void @symbol@_add(const float *s, float *out, const float *tile, int64_t wide, const int VECTORS) {
+    vf sum[@rows@][@vectors@];
+    MCV_UNROLL for (int i = 0; i < @rows@; i++)
+        MCV_UNROLL for (int v = 0; v < VECTORS; v++) sum[i][v] = vf_load(out + i * wide + 16 * v);
+    for (int j = 0; j < 16; j++) {
+        vf part[@vectors@];
+        MCV_UNROLL for (int v = 0; v < VECTORS; v++) part[v] = vf_load(tile + j * wide + 16 * v);
+        MCV_UNROLL for (int i = 0; i < @rows@; i++) {
+            const vf x = vf_set(s[i * 64 + j]);
+            MCV_UNROLL for (int v = 0; v < VECTORS; v++) sum[i][v] = vf_fma(x, part[v], sum[i][v]);
+        }
+    }
+    MCV_UNROLL for (int i = 0; i < @rows@; i++)
+        MCV_UNROLL for (int v = 0; v < VECTORS; v++) vf_store(out + i * wide + 16 * v, sum[i][v]);
+}
+
+/* Adds the values of 64 keys from `first` on, weighted by s. */
+MCV_INLINE void @symbol@_mix(const mcv_call *c, const float *s, float *out, float *tile, int64_t shared, int rows, int64_t first, int64_t seen) {
+    @sizes@
+    const int64_t wide = mcv_div_up(D, 16) * 16;
+    for (int64_t key = 0; key < 64 && first + key < seen; key += 16) {
+        const int count = mcv_count(seen, first + key);
+        @symbol@_fetch(tile, MCV_ROW(2, first + key) + shared * D * @size@, c->arg[2].stride, count, D, wide);
+        for (int r = 0; r < rows; r += @rows@) {
+            int64_t i = 0;
+            for (; i + 16 * @vectors@ <= wide; i += 16 * @vectors@)
+                @symbol@_add(s + r * 64 + key, out + r * wide + i, tile + i, wide, @vectors@);
+            for (; i < wide; i += 16) @symbol@_add(s + r * 64 + key, out + r * wide + i, tile + i, wide, 1);
+        }
+    }
+}
