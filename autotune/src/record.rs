@@ -19,6 +19,12 @@ pub struct Record {
     pub level: String,
     /// CPU it was measured on.
     pub machine: String,
+    /// Unit that runs it.
+    #[serde(default = "cpu")]
+    pub unit: String,
+    /// What built it: the compiler's or the driver's version.
+    #[serde(default)]
+    pub driver: String,
     /// [`EMITTER`] when it was measured.
     pub emitter: u32,
     /// Rows computed together.
@@ -33,6 +39,28 @@ pub struct Record {
     pub seconds: f64,
     /// The same with the default schedule, measured in turns with it.
     pub default_seconds: f64,
+    /// The duel of the best candidate with the default; none if all others were out before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<KernelGain>,
+    /// Candidates that crashed, hung or could not be built.
+    #[serde(default)]
+    pub failed: usize,
+}
+
+/// Speed of the best candidate over the default's, which stays where the gain is not sure or too small.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelGain {
+    /// Median ratio of runs in turns.
+    pub ratio: f64,
+    /// Order statistics that hold the median with 95 %.
+    pub interval: (f64, f64),
+    /// Whether the interval parted them, or said that there is too little to gain.
+    pub settled: bool,
+}
+
+fn cpu() -> String {
+    "cpu".into()
 }
 
 impl Record {
@@ -179,7 +207,7 @@ impl Records {
     /// Adds others' records; equal keys are replaced.
     pub fn merge(&mut self, other: Records) {
         for record in other.records {
-            let key = |r: &Record| (r.kernel.clone(), r.level.clone(), r.machine.clone());
+            let key = |r: &Record| [&r.kernel, &r.level, &r.machine, &r.unit, &r.driver].map(String::clone);
             self.records.retain(|r| key(r) != key(&record));
             self.records.push(record);
         }

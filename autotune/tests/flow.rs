@@ -13,12 +13,15 @@ use std::time::Duration;
 const AGENT: &str = r#"#!/bin/sh
 if [ "$2" != --agent ]; then echo "unexpected: $*" >&2; exit 1; fi
 echo 'a shell may say things first'
-echo '{"agent":"mcv-agent-1","model":"m1","soc":"two cores","cores":[{"id":0,"speed":1,"allowed":true},{"id":1,"speed":0.9,"allowed":true}],"phases":["decode"],"level":"plain","units":[],"temperature":null}'
+level=portable
+case "$*" in *"--level other"*) level=other;; esac
+echo '{"agent":"mcv-agent-1","model":"m1","soc":"two cores","cores":[{"id":0,"speed":1,"allowed":true},{"id":1,"speed":0.9,"allowed":true}],"phases":["decode"],"level":"'$level'","units":[],"temperature":null'"$MCV_MORE"'}'
 while read -r line; do
   [ -n "$MCV_LOG" ] && echo "$line" >> "$MCV_LOG"
   [ -n "$MCV_SLOW" ] && sleep "$MCV_SLOW"
   cores=$(echo "$line" | sed 's/.*"cores":\(\[[^]]*\]\).*/\1/')
-  case "$line" in
+  case "$level $line" in
+    other*) s=0.03;;
     *'"cores":[0]'*even*) exit 9;;
     *'"cores":[0]'*) s=0.2;;
     *'"cores":[1]'*) s=0.1;;
@@ -40,6 +43,20 @@ case "$1" in
 esac
 "#;
 
+/// What the agent says beside: a kernel with several schedules.
+const KERNEL: &str = r#","family":"x86-64","levels":["portable","other"],"kernels":[{"text":"matmul(q8/32[tokens<=24,128]@summed, q4/32[256,128]@panels16x4) -> f32[tokens<=24,256]","unit":"cpu"},{"text":"move(f32[4,4]) -> f32[4,4]","unit":"cpu"}]"#;
+
+/// Starts programs; candidates of kernels are not run, they take 0.1 s.
+const THROUGH: &str = r#"#!/bin/sh
+[ "$2" = --candidate ] || exec "$@"
+echo '{"agent":"mcv-candidate-1"}'
+while read -r line; do
+  echo "$line" >> "$MCV_LOG"
+  [ -n "$MCV_SLOW" ] && sleep "$MCV_SLOW"
+  echo '{"seconds":0.1}'
+done
+"#;
+
 struct Place {
     folder: tempfile::TempDir,
 }
@@ -49,6 +66,7 @@ impl Place {
         let place = Place { folder: tempfile::tempdir().expect("a temporary folder") };
         place.program("agent", AGENT);
         place.program("adb", ADB);
+        place.program("through", THROUGH);
         std::fs::write(place.path("model.mcv"), "model").expect("room");
         place
     }
@@ -68,6 +86,14 @@ impl Place {
         command.arg(self.path("model.mcv")).arg("--bench").arg(self.path("agent"));
         command.arg("--adb").arg(self.path("adb")).env("MCV_PHONE", self.path("phones"));
         command.env("MCV_LOG", self.path("requests")).arg("--quiet");
+        command.arg("--cache").arg(self.path("cache"));
+        command
+    }
+
+    /// The same with a model that tells its kernels.
+    fn tune_kernels(&self) -> Command {
+        let mut command = self.tune();
+        command.env("MCV_MORE", KERNEL).arg("--through").arg(self.path("through"));
         command
     }
 
@@ -110,11 +136,21 @@ fn a_device_is_tuned_through_crashes() {
 
 #[test]
 fn a_kill_loses_the_running_measurement_only() {
+    killed_after(6, |place| place.tune());
+}
+
+#[test]
+fn a_kill_among_kernels_loses_no_more() {
+    killed_after(6, |place| place.tune_kernels());
+    killed_after(30, |place| place.tune_kernels());
+}
+
+fn killed_after(requests: usize, tune: fn(&Place) -> Command) {
     let place = Place::new();
     let whole = Place::new();
-    ok(whole.tune().output().unwrap());
-    let mut child = place.tune().env("MCV_SLOW", "0.05").stdout(Stdio::null()).spawn().unwrap();
-    while place.requests() < 6 {
+    ok(tune(&whole).output().unwrap());
+    let mut child = tune(&place).env("MCV_SLOW", "0.02").stdout(Stdio::null()).spawn().unwrap();
+    while place.requests() < requests {
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();
@@ -127,7 +163,7 @@ fn a_kill_loses_the_running_measurement_only() {
     let mut bytes = std::fs::read(&journal).unwrap();
     bytes.extend_from_slice(b"{\"soc\":\"two co");
     std::fs::write(&journal, bytes).unwrap();
-    ok(place.tune().output().unwrap());
+    ok(tune(&place).output().unwrap());
     assert_eq!(place.requests() - asked, whole.requests() - known);
 }
 
@@ -182,4 +218,31 @@ fn mistakes_are_told() {
     std::fs::remove_file(place.path("adb")).unwrap();
     assert!(why(&["--device", "adb"]).contains("/adb shell mkdir"));
     assert!(why(&["--bench", "/nonexistent"]).contains("cannot be used multiple times"));
+}
+
+#[test]
+fn kernels_come_before_threads_and_are_kept() {
+    let place = Place::new();
+    let text = ok(place.tune_kernels().args(["--json", "--budget", "9"]).output().unwrap());
+    assert!(text.contains("\"tuned\": 1") || text.contains("\"tuned\":1"), "{text}");
+    let records = Records::read(&place.path("model.tuning.yaml")).unwrap();
+    let record = &records.records[0];
+    assert_eq!((records.records.len(), record.seconds, record.failed), (1, 0.1, 0));
+    let first = std::fs::read_to_string(place.path("requests")).unwrap();
+    assert!(first.starts_with("{\"time\"") && first.trim_end().ends_with("}}"), "{first}");
+    let asked = place.requests();
+    ok(place.tune_kernels().args(["--budget", "9"]).output().unwrap());
+    let again = std::fs::read_to_string(place.path("requests")).unwrap();
+    assert!(!again.lines().skip(asked).any(|l| l.contains("time")), "recorded kernels are left out");
+    ok(place.tune_kernels().args(["--kernel-runs", "0"]).output().unwrap());
+}
+
+#[test]
+fn without_a_compiler_the_shipped_levels_are_tried() {
+    let place = Place::new();
+    ok(place.tune_kernels().env("CC", "/nonexistent").output().unwrap());
+    let records = Records::read(&place.path("model.tuning.yaml")).unwrap();
+    assert_eq!((records.records.len(), &records.threads[0].level[..]), (0, "other"));
+    let threads = std::fs::read_to_string(place.path("model.threads.json")).unwrap();
+    assert!(threads.contains("\"level\": \"other\""), "{threads}");
 }

@@ -86,6 +86,13 @@ impl Toolchain {
         &self.program
     }
 
+    /// What the compiler says of its version, in one line; its path if it says nothing.
+    pub fn version(&self) -> String {
+        let said = self.command().arg("--version").output().map(|o| o.stdout).unwrap_or_default();
+        let first = String::from_utf8_lossy(&said).lines().next().unwrap_or_default().trim().to_string();
+        if first.is_empty() { self.program.display().to_string() } else { first }
+    }
+
     /// A command of the compiler, its target chosen; for programs beside the kernels.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);

@@ -2,9 +2,11 @@
 //! Android: `adb push`, `adb shell` and `adb -s SERIAL` as in the platform tools' documentation.
 
 use super::{Agent, Device, Hello, Sample};
+use crate::kernels::candidate;
+use crate::kernels::runner::Apart;
 use crate::setting::Setting;
 use mcv_ir::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,17 +17,18 @@ const FOLDER: &str = "/data/local/tmp/mcv";
 pub struct Adb(Agent);
 
 /// What to bring to the phone.
-pub struct Cargo<'a> {
+#[derive(Debug, Clone)]
+pub struct Cargo {
     /// The `adb` program.
-    pub adb: &'a str,
+    pub adb: String,
     /// Which phone, if there are several.
-    pub serial: Option<&'a str>,
-    /// `mcv-bench`, built for the phone.
-    pub bench: &'a Path,
+    pub serial: Option<String>,
+    /// `mcv-bench`, built for the phone; `mcv-tune` for the phone beside it runs candidates of kernels.
+    pub bench: PathBuf,
     /// The model.
-    pub model: &'a Path,
+    pub model: PathBuf,
     /// Further options of `mcv-bench`.
-    pub options: &'a [String],
+    pub options: Vec<String>,
 }
 
 impl Adb {
@@ -34,16 +37,35 @@ impl Adb {
     /// # Errors
     /// No adb, no phone, no room, or the program does not run there.
     pub fn connect(cargo: &Cargo, timeout: Duration) -> Result<Self> {
-        let name = cargo.serial.map_or_else(|| "adb".to_owned(), |s| format!("adb:{s}"));
+        let name = cargo.serial.as_ref().map_or_else(|| "adb".to_owned(), |s| format!("adb:{s}"));
         run(cargo, &["shell", &format!("mkdir -p {FOLDER}")])?;
-        let bench = push(cargo, cargo.bench)?;
-        let model = push(cargo, cargo.model)?;
+        let bench = push(cargo, &cargo.bench)?;
+        let model = push(cargo, &cargo.model)?;
         run(cargo, &["shell", &format!("chmod 755 {bench}")])?;
         let options: Vec<String> = cargo.options.iter().map(|o| quoted(o)).collect();
         let shell = format!("{bench} {model} --agent {}", options.join(" "));
         let mut command = adb(cargo);
         command.extend(["shell".to_owned(), shell]);
         Agent::start(&name, command, timeout).map(Adb)
+    }
+
+    /// What runs candidates of kernels on the phone.
+    ///
+    /// # Errors
+    /// No `mcv-tune` for the phone beside `mcv-bench`, or it can't be pushed.
+    pub fn runner(cargo: &Cargo, timeout: Duration) -> Result<Apart<'static>> {
+        let program = cargo.bench.with_file_name("mcv-tune");
+        if !program.is_file() {
+            return Err(Error::input(format!("no {}, built for the phone, to run candidates with", program.display())));
+        }
+        let there = push(cargo, &program)?;
+        run(cargo, &["shell", &format!("chmod 755 {there}")])?;
+        let mut command = adb(cargo);
+        command.extend(["shell".to_owned(), format!("{there} {}", candidate::FLAG)]);
+        let cargo = cargo.clone();
+        // Pushed, it is quoted; the runner quotes once more.
+        let bring = move |object: &Path| push(&cargo, object).map(|path| path.trim_matches('\'').to_owned());
+        Ok(Apart { command, shell: true, bring: Box::new(bring), timeout })
     }
 }
 
@@ -66,8 +88,8 @@ impl Device for Adb {
 }
 
 fn adb(cargo: &Cargo) -> Vec<String> {
-    let mut command = vec![cargo.adb.to_owned()];
-    command.extend(cargo.serial.iter().flat_map(|s| ["-s".to_owned(), (*s).to_owned()]));
+    let mut command = vec![cargo.adb.clone()];
+    command.extend(cargo.serial.iter().flat_map(|s| ["-s".to_owned(), s.clone()]));
     command
 }
 
@@ -96,7 +118,7 @@ fn push(cargo: &Cargo, file: &Path) -> Result<String> {
     Ok(quoted(&there))
 }
 
-/// For a POSIX shell.
-fn quoted(word: &str) -> String {
+/// A word for a POSIX shell.
+pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -1,17 +1,12 @@
 //! A device behind a program that answers lines of JSON: `mcv-bench MODEL --agent`, here or at the end of a shell. The
 //! program is a process of its own: when a candidate crashes it or takes too long, another one is started.
 
+use super::process::Process;
 use super::{Device, Hello, Sample};
 use crate::setting::Setting;
 use mcv_ir::{Error, Result};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
-
-/// Longest line of an answer.
-const MAX_LINE: u64 = 1 << 20;
 
 /// How to start the program, and what to expect of it.
 pub struct Agent {
@@ -22,12 +17,6 @@ pub struct Agent {
     process: Option<Process>,
 }
 
-struct Process {
-    child: Child,
-    input: ChildStdin,
-    lines: Receiver<String>,
-}
-
 impl Agent {
     /// Starts `command` and hears what it is.
     ///
@@ -35,13 +24,13 @@ impl Agent {
     /// It can't be started, or is no agent.
     pub fn start(name: &str, command: Vec<String>, timeout: Duration) -> Result<Self> {
         let mut process = Process::start(&command)?;
-        let hello = process.hello(timeout)?;
+        let hello = hear_hello(&mut process, timeout)?;
         Ok(Agent { name: name.into(), command, timeout, hello, process: Some(process) })
     }
 
     /// The number of the running process, for those who want to look at it from outside.
     pub fn process(&self) -> Option<u32> {
-        self.process.as_ref().map(|p| p.child.id())
+        self.process.as_ref().map(Process::id)
     }
 
     fn ask(&mut self, request: &Value) -> Result<Value> {
@@ -49,7 +38,7 @@ impl Agent {
             Some(process) => process,
             None => {
                 let mut fresh = Process::start(&self.command)?;
-                fresh.hello(self.timeout)?;
+                hear_hello(&mut fresh, self.timeout)?;
                 self.process.insert(fresh)
             }
         };
@@ -91,68 +80,13 @@ impl Device for Agent {
     }
 }
 
-impl Process {
-    fn start(command: &[String]) -> Result<Self> {
-        let (program, args) = command.split_first().ok_or_else(|| Error::bug("an agent without a program"))?;
-        let failed = |e: std::io::Error| Error::input(format!("{program}: {e}"));
-        let mut child =
-            Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(failed)?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::bug("an agent without pipes"));
-        };
-        let (told, lines) = channel();
-        std::thread::spawn(move || {
-            let mut output = BufReader::new(output);
-            let mut line = String::new();
-            while let Ok(1..) = std::io::Read::take(&mut output, MAX_LINE).read_line(&mut line) {
-                if told.send(std::mem::take(&mut line)).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Process { child, input, lines })
+fn hear_hello(process: &mut Process, timeout: Duration) -> Result<Hello> {
+    let value = process.hear(timeout)?;
+    if let Some(why) = value.get("error").and_then(Value::as_str) {
+        return Err(Error::input(why.to_owned()));
     }
-
-    fn hello(&mut self, timeout: Duration) -> Result<Hello> {
-        let value = self.hear(timeout)?;
-        if let Some(why) = value.get("error").and_then(Value::as_str) {
-            return Err(Error::input(why.to_owned()));
-        }
-        let hello: Hello = serde_json::from_value(value)
-            .map_err(|e| Error::input(format!("the program is no mcv-bench of this version: {e}")))?;
-        let sane = !hello.cores.is_empty() && hello.cores.iter().all(|c| c.speed.is_finite() && c.speed > 0.0);
-        if sane { Ok(hello) } else { Err(Error::input("the device names no cores, or cores without speed")) }
-    }
-
-    fn say(&mut self, request: &Value) -> Result<()> {
-        let gone = |e: std::io::Error| Error::unsupported(format!("the agent is gone: {e}"));
-        writeln!(self.input, "{request}").and_then(|()| self.input.flush()).map_err(gone)
-    }
-
-    /// The next line that is an object; shells print other lines too.
-    fn hear(&mut self, timeout: Duration) -> Result<Value> {
-        loop {
-            match self.lines.recv_timeout(timeout) {
-                Ok(line) => {
-                    if let Ok(value @ Value::Object(_)) = serde_json::from_str(line.trim()) {
-                        return Ok(value);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    return Err(Error::unsupported(format!("no answer in {} s", timeout.as_secs())));
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    let status = self.child.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
-                    return Err(Error::unsupported(format!("the agent ended: {status}")));
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    let hello: Hello = serde_json::from_value(value)
+        .map_err(|e| Error::input(format!("the program is no mcv-bench of this version: {e}")))?;
+    let sane = !hello.cores.is_empty() && hello.cores.iter().all(|c| c.speed.is_finite() && c.speed > 0.0);
+    if sane { Ok(hello) } else { Err(Error::input("the device names no cores, or cores without speed")) }
 }

@@ -2,9 +2,11 @@
 
 mod adb;
 mod agent;
+mod process;
 
-pub use adb::{Adb, Cargo};
+pub use adb::{Adb, Cargo, quoted};
 pub use agent::Agent;
+pub use process::Process;
 
 use crate::setting::{Core, Setting};
 use mcv_ir::Result;
@@ -32,6 +34,24 @@ pub struct Hello {
     /// Degrees Celsius, where it can be read.
     #[serde(default)]
     pub temperature: Option<f64>,
+    /// Instruction set family of the CPU; empty: it has no kernels to tune.
+    #[serde(default)]
+    pub family: String,
+    /// Levels of the model's kernels that run there, best first.
+    #[serde(default)]
+    pub levels: Vec<String>,
+    /// The model's kernels.
+    #[serde(default)]
+    pub kernels: Vec<KernelText>,
+}
+
+/// A kernel as the device names it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KernelText {
+    /// Its text, see `mcv_ir::Kernel`.
+    pub text: String,
+    /// Unit that runs it by plan.
+    pub unit: String,
 }
 
 /// One run.

@@ -88,6 +88,9 @@ fn hello(config: &Config) -> Hello {
         level: "simulated".into(),
         units: vec![],
         kv: config.kv.keys().cloned().collect(),
+        family: String::new(),
+        levels: vec![],
+        kernels: vec![],
         temperature: Some(config.heat.ambient),
     }
 }

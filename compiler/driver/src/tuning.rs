@@ -6,7 +6,13 @@ use mcv_ir::plan::Plan;
 use mcv_ir::target::Target;
 use mcv_ir::{Error, Kernel, Op, Result};
 use mcv_targets::toolchain::Toolchain;
-use mcv_tune::{Record, Records, Request, machine, tune};
+use mcv_tune::kernels::cache::Cache;
+use mcv_tune::kernels::runner::Here;
+use mcv_tune::kernels::{Event, Request, tune};
+use mcv_tune::{Record, Records, machine};
+
+/// Runs of a candidate, see [`Request::runs`].
+const RUNS: usize = 12;
 
 /// The records that this build uses.
 pub fn records(plan: &Plan, target: &(dyn Target + Sync), args: &CompileArgs) -> Result<Records> {
@@ -22,7 +28,6 @@ pub fn records(plan: &Plan, target: &(dyn Target + Sync), args: &CompileArgs) ->
 }
 
 fn measure(plan: &Plan, target: &(dyn Target + Sync), quiet: bool) -> Result<Records> {
-    let toolchain = Toolchain::find()?;
     let level = machine::best(target.levels());
     let level =
         level.ok_or_else(|| Error::unsupported(format!("--tune: this CPU runs no {} kernels", target.family())))?;
@@ -30,8 +35,14 @@ fn measure(plan: &Plan, target: &(dyn Target + Sync), quiet: bool) -> Result<Rec
     let several = kernels.iter().filter(|k| target.schedules(k, level).len() > 1).count();
     let progress = Progress::count("tuning", several as u64, quiet);
     let name = machine::cpu_name();
-    let request = Request { target, level, toolchain: &toolchain, machine: &name };
-    let records = tune(&kernels, &request, &mut |_| progress.add(1))?;
+    let cache = Cache::open(&Cache::place(), Toolchain::find()?)?;
+    let known = Records::default();
+    // In this process: the emitter's own candidates on the machine that builds, where a crash is ours to mend.
+    let request = Request { target, level, cache: &cache, runner: &Here, machine: &name, runs: RUNS, known: &known };
+    let records = tune(&kernels, &request, None, &mut |event| match event {
+        Event::Done(..) => progress.add(1),
+        Event::Note(text) => eprintln!("mcv-compile: --tune: {text}"),
+    })?;
     drop(progress);
     if !quiet {
         eprintln!("tuned {several} kernels at level {} on {name}: {}", level.name, gain(&records.records));

@@ -18,6 +18,7 @@ mod lex;
 mod ops;
 mod parse;
 mod parse_graph;
+mod parse_kernel;
 mod print;
 mod types;
 

@@ -175,6 +175,31 @@ fn elem() -> impl Strategy<Value = Elem> {
     ]
 }
 
+const KERNELS: [&str; 5] = [
+    "matmul(q8/32[tokens<=24,128]@summed, q4/32[256,128]@panels16x4, f32[256]) {bias, silu, scale(0.5), quantize(32)} -> q8/32[tokens<=24,256]@summed",
+    "store(f32[tokens<=4,2], f32[tokens<=4,2]) -> f16[4096,2]",
+    "attention(f32[1,64], f16[8,32], f16[8,32], heads=4, kv_heads=2, scale=0.25, causal=true) -> f32[1,64]",
+    "rms_norm(f32[1,64], f32[64], eps=1e-6, groups=1) {mul} -> f32[1,64]",
+    "gather(q4/32[99,64], i32[tokens<=4]) -> f32[tokens<=4,64]",
+];
+
+#[test]
+fn kernels_come_back() {
+    for text in KERNELS {
+        assert_eq!(Kernel::parse(text).unwrap().to_string(), text);
+    }
+    for (wrong, word) in [
+        ("matmul(f32[1,2])", "op(types)"),
+        ("matmul(f32[1,2], heads=3) -> f32[1]", "no attribute heads"),
+        ("knit(f32[1,2]) -> f32[1]", "knit"),
+        ("matmul(f32[1,2]) {glow} -> f32[1]", "glow"),
+        ("matmul(f32[1,2]) x -> f32[1]", "expected"),
+    ] {
+        let why = Kernel::parse(wrong).unwrap_err().to_string();
+        assert!(why.contains(word), "{why}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -218,8 +243,18 @@ proptest! {
     }
 
     #[test]
+    fn mutated_kernels_never_panic(which in 0..KERNELS.len(), at in 0usize..200, cut in 0usize..9, put in "[a-z0-9/<=@,()\\[\\]{} ]{0,5}") {
+        let text = KERNELS[which];
+        let (start, end) = (at.min(text.len()), (at + cut).min(text.len()));
+        if let Ok(kernel) = Kernel::parse(&format!("{}{put}{}", &text[..start], &text[end..])) {
+            prop_assert_eq!(Kernel::parse(&kernel.to_string()).unwrap(), kernel);
+        }
+    }
+
+    #[test]
     fn any_text_never_panics(text in "\\PC{0,60}") {
         let _ = parse(&text, None);
+        let _ = Kernel::parse(&text);
         let _ = TensorType::parse(&text);
     }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds mcv-run, mcv-bench, libmcv_runtime.so and the C example for 64-bit ARM Linux on another machine.
+# Builds mcv-run, mcv-bench, mcv-tune, libmcv_runtime.so and the C example for 64-bit ARM Linux on another machine.
 #
 #   runtime/engine/cross/aarch64-linux.sh [--profile release|cross] [OUTPUT_DIR]
 #
@@ -27,10 +27,10 @@ fi
 cd "$root"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$cc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C link-arg=-Wl,-z,max-page-size=16384"
-CARGO_TARGET_DIR=$target cargo build --profile "$profile" --target "$triple" --package mcv-runtime
+CARGO_TARGET_DIR=$target cargo build --profile "$profile" --target "$triple" --package mcv-runtime --package mcv-tune
 built=$target/$triple/$profile
 mkdir -p "$out"
-cp "$built/mcv-run" "$built/mcv-bench" "$built/libmcv_runtime.so" "$out/"
+cp "$built/mcv-run" "$built/mcv-bench" "$built/mcv-tune" "$built/libmcv_runtime.so" "$out/"
 "$cc" -O2 -Wall -Iruntime/engine/include runtime/engine/examples/c/describe.c -o "$out/describe" \
   -L"$out" -lmcv_runtime -Wl,-rpath,'$ORIGIN'
-echo "$out: mcv-run, mcv-bench, libmcv_runtime.so, describe"
+echo "$out: mcv-run, mcv-bench, mcv-tune, libmcv_runtime.so, describe"

@@ -3,9 +3,11 @@
 use mcv_ir::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Finds the fastest threads of each phase of a model on a device: which cores, how work is split, how threads wait.
+/// Finds the fastest schedules of a model's kernels on a device, then the fastest threads of each phase: which cores,
+/// how work is split, how threads wait.
 ///
-/// Writes MODEL.tuning.yaml (records) and, for this kind of device, MODEL.threads.json for mcv-run --tuning.
+/// Writes MODEL.tuning.yaml (records, for mcv-compile --tuning) and, for this kind of device, MODEL.threads.json for
+/// mcv-run --tuning.
 #[derive(Debug, clap::Parser)]
 #[command(name = "mcv-tune", version)]
 pub struct Args {
@@ -35,7 +37,22 @@ pub struct Args {
     /// Records of other devices: what won there is tried first
     #[arg(long, value_name = "FILE")]
     pub prior: Vec<PathBuf>,
-    /// Forget what an unfinished tuning has measured
+    /// Runs of a kernel's candidate before the last duel; 0 leaves kernels as they are
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(..10_000))]
+    pub kernel_runs: u32,
+    /// Only kernels whose text holds this, e.g. attention
+    #[arg(long, value_name = "TEXT")]
+    pub kernels: Option<String>,
+    /// Seconds a run of a kernel may take
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub kernel_timeout: u64,
+    /// Where compiled candidates are kept [default: mcv/candidates in the user's cache folder]
+    #[arg(long, value_name = "FOLDER")]
+    pub cache: Option<PathBuf>,
+    /// What starts programs on this device, e.g. "qemu-aarch64 -L /"
+    #[arg(long, value_name = "COMMAND", default_value = "")]
+    pub through: String,
+    /// Forget what an unfinished tuning has measured, and tune recorded kernels again
     #[arg(long)]
     pub fresh: bool,
     /// Program to measure with [default: mcv-bench beside this one]
@@ -96,6 +113,11 @@ impl Args {
             ("--context", self.context.to_string()),
         ];
         pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+    }
+
+    /// Words before a program on this device.
+    pub fn launcher(&self) -> Vec<String> {
+        self.through.split_whitespace().map(str::to_owned).collect()
     }
 
     /// The measuring program.

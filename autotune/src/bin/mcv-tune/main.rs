@@ -1,6 +1,8 @@
-//! `mcv-tune`: finds the fastest threads for each phase of a model, on devices of all kinds.
+//! `mcv-tune`: finds the fastest schedules of a model's kernels and the fastest threads of its phases, on devices of all
+//! kinds.
 
 mod args;
+mod kernels;
 mod progress;
 mod summary;
 mod waterfall;
@@ -11,6 +13,7 @@ use mcv_ir::{Error, Result};
 use mcv_tune::Records;
 use mcv_tune::device::{Adb, Agent, Cargo, Device};
 use mcv_tune::fleet::{self, Outcome, Plan};
+use mcv_tune::kernels::candidate;
 use mcv_tune::sim::Sim;
 use progress::Progress;
 use std::path::{Path, PathBuf};
@@ -18,8 +21,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    match tune(&args) {
+    let words: Vec<String> = std::env::args().collect();
+    let done = match words.get(1).map(String::as_str) {
+        Some(candidate::FLAG) => candidate::serve(&words[2..]),
+        _ => tune(&Args::parse()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("mcv-tune: {why}");
@@ -36,15 +43,16 @@ fn tune(args: &Args) -> Result<()> {
     for file in &args.prior {
         priors.extend(Records::read(file)?.threads);
     }
-    let devices = args.device.iter().map(|d| open(args, d)).collect::<Result<Vec<_>>>()?;
+    let mut devices = args.device.iter().map(|d| open(args, d)).collect::<Result<Vec<_>>>()?;
     let journal = args.beside("tuning.journal");
     if args.fresh && journal.exists() {
         remove(&journal)?;
     }
+    let progress = Progress::new(args.quiet);
+    let kernels = kernels::tune(args, &mut devices, &mut records, &journal, &progress)?;
     let budget = args.budget.map(|n| n as usize);
     let journaled = Some((journal.as_path(), args.seed));
     let plan = Plan { budget, phases: &args.phases, priors: &priors, confirm: args.pairs(), journal: journaled };
-    let progress = Progress::new(args.quiet);
     let outcomes = fleet::tune(devices, &plan, &|event| progress.tell(event))?;
     progress.end();
     records.merge(fleet::records(&outcomes));
@@ -55,9 +63,9 @@ fn tune(args: &Args) -> Result<()> {
     // Records hold what the journal knew.
     remove(&journal)?;
     if args.json {
-        println!("{}", summary::json(args, &outcomes)?);
+        println!("{}", summary::json(args, &kernels, &outcomes)?);
     } else {
-        print!("{}", summary::text(&outcomes));
+        print!("{}", summary::text(&kernels, &outcomes));
     }
     report(args, &outcomes)
 }
@@ -77,23 +85,31 @@ fn open(args: &Args, device: &str) -> Result<Box<dyn Device>> {
     let (kind, name) = device.split_once(':').map_or((device, None), |(kind, name)| (kind, Some(name)));
     match (kind, name) {
         ("sim", Some(name)) => Ok(Box::new(Sim::new(name, args.seed)?)),
-        ("local", None) => Ok(Box::new(Agent::start("local", local(args)?, timeout)?)),
-        ("adb", serial) => {
-            let options = args.work();
-            let bench = args.bench()?;
-            let cargo = Cargo { adb: &args.adb, serial, bench: &bench, model: &args.model, options: &options };
-            Ok(Box::new(Adb::connect(&cargo, timeout)?))
-        }
+        ("local", None) => Ok(Box::new(Agent::start("local", local(args, &[])?, timeout)?)),
+        ("adb", serial) => Ok(Box::new(Adb::connect(&cargo(args, serial)?, timeout)?)),
         _ => Err(Error::input(format!("--device {device}: give local, adb, adb:SERIAL or sim:NAME"))),
     }
 }
 
+/// What a phone needs.
+fn cargo(args: &Args, serial: Option<&str>) -> Result<Cargo> {
+    Ok(Cargo {
+        adb: args.adb.clone(),
+        serial: serial.map(str::to_owned),
+        bench: args.bench()?,
+        model: args.model.clone(),
+        options: args.work(),
+    })
+}
+
 /// The agent's command on this machine.
-fn local(args: &Args) -> Result<Vec<String>> {
+fn local(args: &Args, options: &[&str]) -> Result<Vec<String>> {
     let text = |path: PathBuf| {
         path.to_str().map(str::to_owned).ok_or_else(|| Error::input(format!("{}: no UTF-8", path.display())))
     };
-    let mut command = vec![text(args.bench()?)?, text(args.model.clone())?, "--agent".to_owned()];
+    let mut command = args.launcher();
+    command.extend([text(args.bench()?)?, text(args.model.clone())?, "--agent".to_owned()]);
     command.extend(args.work());
+    command.extend(options.iter().map(|o| (*o).to_owned()));
     Ok(command)
 }

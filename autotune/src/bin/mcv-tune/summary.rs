@@ -2,6 +2,7 @@
 
 use crate::args::Args;
 use mcv_ir::{Error, Result};
+use mcv_tune::Record;
 use mcv_tune::fleet::Outcome;
 use mcv_tune::sim::Sim;
 use mcv_tune::space;
@@ -34,15 +35,26 @@ pub fn threads_files(args: &Args, outcomes: &[Outcome]) -> Vec<ThreadsFile> {
     let file = |(index, soc): (usize, &&str)| {
         let of = outcomes.iter().filter(|o| o.record.soc == **soc);
         let phases: Map<String, Value> = of.map(|o| (o.record.phase.clone(), json!(o.record.setting))).collect();
-        let value = json!({ "schema": SCHEMA, "machine": soc, "phases": phases });
+        let mut value = json!({ "schema": SCHEMA, "machine": soc, "phases": phases });
+        let hello = outcomes.iter().find(|o| o.record.soc == **soc).map(|o| &o.hello);
+        if let Some(hello) = hello.filter(|h| h.levels.first().is_some_and(|best| *best != h.level)) {
+            value["level"] = json!(hello.level);
+        }
         let ending = if index == 0 { "threads.json".into() } else { format!("threads.{}.json", index + 1) };
         ThreadsFile { path: args.beside(&ending), text: format!("{value:#}\n") }
     };
     socs.iter().enumerate().map(file).collect()
 }
 
+/// Kernels whose schedule changed, and speed over the default schedules', one call of each.
+fn gain(kernels: &[Record]) -> (usize, f64) {
+    let sum = |f: fn(&Record) -> f64| kernels.iter().map(f).sum::<f64>();
+    let changed = kernels.iter().filter(|r| r.seconds < r.default_seconds).count();
+    (changed, sum(|r| r.default_seconds) / sum(|r| r.seconds).max(1e-12))
+}
+
 /// For people.
-pub fn text(outcomes: &[Outcome]) -> String {
+pub fn text(kernels: &[Record], outcomes: &[Outcome]) -> String {
     let line = |o: &Outcome| {
         let r = &o.record;
         let sure = if r.settled { "" } else { ", not settled: more runs may find better" };
@@ -61,14 +73,22 @@ pub fn text(outcomes: &[Outcome]) -> String {
             o.candidates
         )
     };
-    outcomes.iter().map(line).collect()
+    let phases: String = outcomes.iter().map(line).collect();
+    let ((changed, speed), all) = (gain(kernels), kernels.len());
+    let first = match all {
+        0 => String::new(),
+        _ => {
+            format!("kernels  {changed} of {all} changed, {speed:.2}x the default schedules' speed, one call of each\n")
+        }
+    };
+    first + &phases
 }
 
 /// For scripts. Simulated devices tell the truth, too.
 ///
 /// # Errors
 /// No such simulated device.
-pub fn json(args: &Args, outcomes: &[Outcome]) -> Result<Value> {
+pub fn json(args: &Args, kernels: &[Record], outcomes: &[Outcome]) -> Result<Value> {
     let mut phases = Vec::new();
     let (mut worst, mut runs, mut all) = (0.0f64, 0, 0);
     for outcome in outcomes {
@@ -87,8 +107,10 @@ pub fn json(args: &Args, outcomes: &[Outcome]) -> Result<Value> {
         (runs, all) = (runs + r.runs, all + outcome.candidates);
         phases.push(value);
     }
+    let speedup = Some(gain(kernels).1).filter(|_| !kernels.is_empty());
     let mut summary = json!({
         "model": args.model.display().to_string(), "records": args.records().display().to_string(),
+        "kernels": { "tuned": kernels.len(), "changed": gain(kernels).0, "speedup": speedup },
         "evaluations": runs, "exhaustive_evaluations": all, "phases": phases,
     });
     if outcomes.iter().any(|o| o.device.starts_with("sim:")) {

@@ -45,7 +45,7 @@ pub(super) struct Parser {
 
 /// Tokens.
 impl Parser {
-    fn new(text: &str) -> Result<Self> {
+    pub fn new(text: &str) -> Result<Self> {
         Ok(Parser { tokens: tokens(text)?, next: 0, tables: vec![] })
     }
 
@@ -122,7 +122,7 @@ impl Parser {
         value.ok_or_else(|| spot.fail(format_args!("expected a number, found {word}")))
     }
 
-    fn end(&self) -> Result<()> {
+    pub fn end(&self) -> Result<()> {
         if *self.peek(0) == Token::End { Ok(()) } else { Err(self.expected(&Token::End)) }
     }
 }

@@ -98,7 +98,7 @@ impl Parser {
         found.ok_or_else(|| spot.fail(format_args!("there is no node {name} above")))
     }
 
-    fn value(&mut self) -> Result<Value> {
+    pub fn value(&mut self) -> Result<Value> {
         let value = match self.peek(0) {
             Token::Word(w) if w == "true" => Value::Flag(true),
             Token::Word(w) if w == "false" => Value::Flag(false),

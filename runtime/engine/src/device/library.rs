@@ -76,14 +76,14 @@ pub fn load(archive: &Archive, manifest: &Manifest, only: Option<&str>) -> Resul
     Ok(Library { level: entry.level.clone(), kernels, _object: object })
 }
 
+/// Libraries of the manifest that this CPU can run, best first.
+pub fn fitting(manifest: &Manifest) -> impl Iterator<Item = &Entry> {
+    let fits = |l: &&Entry| l.unit == CPU && l.family == features::FAMILY && l.needs.iter().all(|n| features::has(n));
+    manifest.libraries.iter().filter(fits)
+}
+
 fn pick<'a>(manifest: &'a Manifest, only: Option<&str>) -> Result<&'a Entry> {
-    let fits = |l: &&Entry| {
-        l.unit == CPU
-            && l.family == features::FAMILY
-            && l.needs.iter().all(|n| features::has(n))
-            && only.is_none_or(|level| level == l.level)
-    };
-    manifest.libraries.iter().find(fits).ok_or_else(|| {
+    fitting(manifest).find(|l| only.is_none_or(|level| level == l.level)).ok_or_else(|| {
         let have: Vec<String> = manifest
             .libraries
             .iter()

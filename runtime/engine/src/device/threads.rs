@@ -127,6 +127,8 @@ pub struct Arrangement {
     pub common: Threads,
     /// By phase: `vision`, `prefill`, `decode`.
     pub phases: BTreeMap<String, Threads>,
+    /// Instruction set level of the kernels, where another than the best turned out faster.
+    pub level: Option<String>,
 }
 
 impl Arrangement {
@@ -135,7 +137,7 @@ impl Arrangement {
         self.phases.get(phase).unwrap_or(&self.common)
     }
 
-    /// Reads what `mcv-tune` wrote: `{"schema", "machine", "phases": {NAME: threads}}`.
+    /// Reads what `mcv-tune` wrote: `{"schema", "machine", "level", "phases": {NAME: threads}}`; `level` may be absent.
     ///
     /// # Errors
     /// Unreadable, of another schema, or made on another kind of machine: by file and field.
@@ -178,7 +180,13 @@ impl Arrangement {
         let read = |(name, value): (&String, &Value)| {
             Threads::from_json(value).map(|t| (name.clone(), t)).map_err(|e| format!("phases.{name}: {e}"))
         };
-        Ok(Arrangement { phases: phases.iter().map(read).collect::<std::result::Result<_, _>>()?, ..Self::default() })
+        let level = match value.get("level") {
+            None => None,
+            Some(Value::String(level)) => Some(level.clone()),
+            Some(other) => return Err(format!("level is {other}, not a name")),
+        };
+        let phases = phases.iter().map(read).collect::<std::result::Result<_, _>>()?;
+        Ok(Arrangement { phases, level, ..Self::default() })
     }
 }
 
@@ -202,7 +210,9 @@ mod tests {
         let good = text("m", r#"{"decode": {"cores": [7, 2], "split": "speed", "polls": 0, "chunks": 8}}"#);
         let read = Arrangement::from_text(&good, "m").unwrap();
         assert_eq!((read.of("decode").number(), read.of("decode").split), (2, Split::Speed));
-        assert_eq!(read.of("vision"), &Threads::default());
+        assert_eq!((read.of("vision"), &read.level), (&Threads::default(), &None));
+        let leveled = good.replace("\"machine\"", "\"level\": \"avx2\", \"machine\"");
+        assert_eq!(Arrangement::from_text(&leveled, "m").unwrap().level.as_deref(), Some("avx2"));
         for (wrong, word) in [
             (good.replace("threads-1", "threads-9"), "schema"),
             (text("other", "{}"), "made on"),
@@ -210,6 +220,7 @@ mod tests {
             (text("m", r#"{"decode": {"chunks": 0}}"#), "chunks"),
             (text("m", r#"{"decode": {"speed": 1}}"#), "unknown field"),
             (text("m", r#"{"decode": 3}"#), "not an object"),
+            (good.replace("\"machine\"", "\"level\": 3, \"machine\""), "level"),
             ("{".into(), "no JSON"),
         ] {
             let why = Arrangement::from_text(&wrong, "m").unwrap_err();

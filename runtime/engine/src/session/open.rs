@@ -27,7 +27,7 @@ const MAX_THREADS: usize = 1024;
 pub struct Options {
     /// Threads at work; all cores this process may use if absent.
     pub threads: Option<usize>,
-    /// Instruction set level of the kernels; the best this CPU has if absent.
+    /// Instruction set level of the kernels; the arrangement's, else the best this CPU has, if absent.
     pub level: Option<String>,
     /// Whether to count seconds per step, see [`Session::profile`].
     pub profile: bool,
@@ -49,13 +49,14 @@ impl Session {
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let started = Instant::now();
         let arrangement = arrangement(options)?;
+        let level = options.level.clone().or_else(|| arrangement.level.clone());
         let archive = Archive::open(path)?;
         if options.verify {
             archive.verify(|_, _, _| ())?;
         }
         let manifest = read_manifest(&archive)?;
         let (tokenizer, chat) = read_text(&archive, &manifest)?;
-        let library = library::load(&archive, &manifest, options.level.as_deref())?;
+        let library = library::load(&archive, &manifest, level.as_deref())?;
         let units = units::open(&archive, &manifest, options)?;
         let mut machine = Machine::new(archive, Arc::clone(&manifest), library, arrangement, units)?;
         if options.profile {

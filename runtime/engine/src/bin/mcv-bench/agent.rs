@@ -1,15 +1,17 @@
 //! `--agent`: one run per request, so that whoever tunes can take candidates in turns without opening the model again.
 //!
 //! Lines of JSON. First the agent says what it is: `{"agent", "model", "soc", "cores": [{"id", "speed", "allowed"}],
-//! "phases", "level", "units", "temperature"}`. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
+//! "phases", "level", "units", "temperature", "family", "levels", "kernels": [{"text", "unit"}]}`. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
 //! answered by `{"seconds", "count", "cores", "notes", "temperature", "clocks"}` or `{"error"}`. A request
 //! `{"temperature": true}` runs nothing.
 
 use crate::Args;
 use crate::measure::{Job, picture, run};
-use mcv_artifact::manifest::MANIFEST_ENTRY;
+use mcv_artifact::manifest::{Kernel, MANIFEST_ENTRY};
 use mcv_artifact::{Archive, Digest};
 use mcv_runtime::device::cores::{self, SYSFS};
+use mcv_runtime::device::features::FAMILY;
+use mcv_runtime::device::library;
 use mcv_runtime::device::threads::Threads;
 use mcv_runtime::{Error, Result, Session};
 use serde_json::{Value, json};
@@ -38,6 +40,7 @@ pub fn serve(args: &Args) -> Result<()> {
 fn hello(args: &Args, session: &Session, known: &[cores::Core]) -> Result<Value> {
     let manifest = Archive::open(&args.model)?.read(MANIFEST_ENTRY, MAX_MANIFEST)?;
     let phases: Vec<&str> = session.manifest().phases.iter().map(|p| p.name.as_str()).collect();
+    let kernel = |k: &Kernel| json!({ "text": k.text, "unit": k.unit });
     let core = |c: &cores::Core| json!({ "id": c.id, "speed": c.speed, "allowed": c.allowed });
     Ok(json!({
         "agent": "mcv-agent-1",
@@ -48,6 +51,9 @@ fn hello(args: &Args, session: &Session, known: &[cores::Core]) -> Result<Value>
         "level": session.stats().level,
         "units": session.stats().units.iter().map(|u| u.device.clone().unwrap_or_default()).collect::<Vec<_>>(),
         "temperature": cores::temperature(Path::new(SYSFS)),
+        "family": FAMILY,
+        "levels": library::fitting(session.manifest()).map(|l| l.level.as_str()).collect::<Vec<_>>(),
+        "kernels": session.manifest().kernels.iter().map(kernel).collect::<Vec<_>>(),
     }))
 }
 

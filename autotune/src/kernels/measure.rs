@@ -4,6 +4,10 @@ use mcv_ir::{Dim, Elem, Error, Kernel, Result, encode};
 use std::path::Path;
 use std::time::Instant;
 
+/// Calls are repeated until they take as long as this together: clocks are coarse. Seconds.
+const LEAST_SECONDS: f64 = 1e-3;
+/// Calls of one measurement at most.
+const MOST_CALLS: f64 = 1000.0;
 /// Any byte will do as long as floats of all formats stay ordinary: f32 0.0115, f16 1.06, bf16 0.0115.
 const FILL: u8 = 0x3c;
 
@@ -98,5 +102,34 @@ impl Buffers {
             (function.run)(&call, 0, units);
         }
         started.elapsed().as_secs_f64()
+    }
+}
+
+/// A candidate with its arguments.
+pub struct Timer {
+    function: Function,
+    buffers: Buffers,
+    /// Calls per measurement; none before the first.
+    calls: Option<u32>,
+}
+
+impl Timer {
+    /// Allocates the arguments.
+    pub fn new(function: Function, kernel: &Kernel) -> Self {
+        Timer { function, buffers: Buffers::new(kernel), calls: None }
+    }
+
+    /// Seconds of one call: a mean over as many as a clock can tell apart.
+    pub fn time(&mut self) -> f64 {
+        let calls = match self.calls {
+            Some(calls) => calls,
+            None => {
+                // The first pays for pages.
+                self.buffers.time(self.function);
+                let once = self.buffers.time(self.function).max(1e-9);
+                *self.calls.insert((LEAST_SECONDS / once).ceil().clamp(1.0, MOST_CALLS) as u32)
+            }
+        };
+        (0..calls).map(|_| self.buffers.time(self.function)).sum::<f64>() / f64::from(calls)
     }
 }
