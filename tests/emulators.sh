@@ -4,7 +4,7 @@
 set -euo pipefail
 wanted=(clang-19 lld-19 llvm-19 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross
         rustc-web libstd-rust-web-dev:arm64 libc6:arm64 libgcc-s1:arm64
-        pocl-opencl-icd ocl-icd-libopencl1 ocl-icd-opencl-dev opencl-headers oclgrind)
+        pocl-opencl-icd ocl-icd-libopencl1 ocl-icd-opencl-dev opencl-headers oclgrind adb)
 missing=()
 for package in "${wanted[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")

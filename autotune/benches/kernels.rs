@@ -6,7 +6,7 @@
 use mcv_ir::target::{Level, Mode, Schedule, Target};
 use mcv_ir::{Act, Dim, Elem, Kernel, Layout, Op, Pointwise, TensorType};
 use mcv_targets::{CpuTarget, Toolchain};
-use mcv_tune::measure::{Buffers, Candidates, Function};
+use mcv_tune::kernels::measure::{Buffers, Candidates, Function};
 
 /// Rounds over all schedules of a product.
 const ROUNDS: usize = 12;
