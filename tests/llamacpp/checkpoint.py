@@ -1,4 +1,4 @@
-"""Reads a Hugging Face directory: config.json, tokenizer.json and the tensors of its safetensors files, mapped, not loaded."""
+"""Reads a Hugging Face directory: config, tokenizer, and the tensors of its safetensors files, which are mapped."""
 
 import json
 import mmap

@@ -9,6 +9,7 @@ thrown away. Needs: pip install gguf llama-cpp-python
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import sys
@@ -19,7 +20,9 @@ import table
 from checkpoint import Fault
 from sides import Busy, Llama, Ours
 
-FIGURES = [("prefill", 128), ("prefill", 512), ("decode", 64), ("decode", 2048), ("vision", "448x448"), ("vision", "1344x1344")]
+FIGURES = [
+    ("prefill", 128), ("prefill", 512), ("decode", 64), ("decode", 2048), ("vision", "448x448"), ("vision", "1344x1344"),
+]
 WHOLE = [("first", None), ("first", "1344x1344")]
 # Scheduler weights of Linux: a process of nice 0, one of nice 19.
 WEIGHTS = (1024, 15)
@@ -63,11 +66,11 @@ def arguments():
 def check(args):
     """All files are there, or a Fault says how to get them."""
     ggufs = [args.gguf / f"llm-{q}.gguf" for q in args.quants] + [args.gguf / "mmproj-f16.gguf"]
-    makers = {args.model: "mcv-compile MODEL_DIR -o", args.bench: "cargo build --release -p mcv-runtime; looked for", args.run: "the same; looked for"}
-    makers.update({path: "convert.py MODEL_DIR" for path in ggufs})
+    makers = {args.model: "mcv-compile", args.bench: "cargo build --release", args.run: "cargo build --release"}
+    makers.update({path: "convert.py" for path in ggufs})
     for path, maker in makers.items():
         if not path.is_file():
-            raise Fault(f"{path} is missing: {maker} {path}")
+            raise Fault(f"{path} is missing; {maker} makes it")
 
 
 def compare(args):
@@ -77,7 +80,8 @@ def compare(args):
     vision = args.gguf / "mmproj-f16.gguf"
     sides = [ours] + [Llama(args, args.gguf / f"llm-{q}.gguf", None if i else vision) for i, q in enumerate(args.quants)]
     report = {
-        "cpu": cpu(), "threads": args.threads, "rounds": args.rounds, "sides": [s.name for s in sides],
+        "cpu": cpu(), "load_before": os.getloadavg()[0], "threads": args.threads, "rounds": args.rounds,
+        "sides": [s.name for s in sides],
         "bytes": {s.name: sum(f.stat().st_size for f in s.files()) for s in sides}, "figures": [],
     }
     try:
@@ -91,6 +95,7 @@ def compare(args):
             side.close()
     report["whole"] = [starts(args, sides, picture) for _, picture in WHOLE if wanted("first")]
     report["limits"] = ours.limits() if wanted("limits") else None
+    report["load_after"] = os.getloadavg()[0]
     return report
 
 
@@ -100,17 +105,23 @@ def order(sides, number):
     return sides[start:] + sides[:start]
 
 
+def is_long(size):
+    """A picture of many slices."""
+    return isinstance(size, str) and size != "448x448"
+
+
 def rounds_of(args, size):
-    """Rounds for a figure."""
-    many = isinstance(size, str) and size != "448x448"
-    return args.picture_rounds if many and args.picture_rounds else args.rounds
+    """Numbers of a figure's rounds; those that take long are warm from the ones before."""
+    if is_long(size):
+        return range(1, 1 + (args.picture_rounds or args.rounds))
+    return range(args.rounds + 1)
 
 
 def turns(args, sides, phase, size):
     """Seconds per token or slice of one figure, per side and round."""
     found = {side.name: [] for side in sides}
     counts = {}
-    for number in range(rounds_of(args, size) + 1):
+    for number in rounds_of(args, size):
         for side in order(sides, number):
             answer = side.seconds(phase, size)
             if answer and number > 0:
@@ -118,16 +129,17 @@ def turns(args, sides, phase, size):
             if answer:
                 counts[side.name] = answer[1]
         print(f"{phase} {size}: round {number}", file=sys.stderr)
-    return {"name": f"{phase} {size}", "unit": "slices" if phase == "vision" else "tokens", "counts": counts, "seconds": found}
+    unit = "slices" if phase == "vision" else "tokens"
+    return {"name": f"{phase} {size}", "unit": unit, "counts": counts, "seconds": found}
 
 
 def starts(args, sides, picture):
     """Whole processes up to the first token, per side and round."""
     found = {side.name: [] for side in sides}
-    for number in range(rounds_of(args, picture)):
+    for number in rounds_of(args, picture):
         for side in order(sides, number):
             answer = side.first(picture)
-            if answer:
+            if answer and number > 0:
                 found[side.name].append(answer)
         print(f"first token, {picture or 'text'}: round {number}", file=sys.stderr)
     return {"name": f"start to first token, {'picture ' + picture if picture else 'text'}", "runs": found}

@@ -3,7 +3,7 @@
     python3 convert.py MODEL_DIR OUT_DIR [--quants Q4_0,Q4_K_M] [--drop-float]
 
 Writes llm-float.gguf (the checkpoint's own 16-bit numbers), llm-<quant>.gguf and mmproj-f16.gguf.
-Languages models of the Llama and the Qwen2 form are known (MiniCPM-V 2.5, 2.6, 4.0).
+Language models of the Llama and the Qwen2 form are known (MiniCPM-V 2.5, 2.6, 4.0).
 Needs: pip install gguf llama-cpp-python
 """
 
@@ -37,8 +37,8 @@ VISION_LAYER = {
 }
 VISION_WHOLE = {
     "vpm.embeddings.patch_embedding": "v.patch_embd", "vpm.embeddings.position_embedding": "v.position_embd",
-    "vpm.post_layernorm": "v.post_ln", "resampler.kv_proj": "resampler.kv", "resampler.attn.out_proj": "resampler.attn.out",
-    "resampler.ln_q": "resampler.ln_q", "resampler.ln_kv": "resampler.ln_kv", "resampler.ln_post": "resampler.ln_post",
+    "vpm.post_layernorm": "v.post_ln", "resampler.kv_proj": "resampler.kv",
+    "resampler.attn.out_proj": "resampler.attn.out", "resampler.ln_q": "resampler.ln_q", "resampler.ln_kv": "resampler.ln_kv", "resampler.ln_post": "resampler.ln_post",
 }
 
 

@@ -3,7 +3,7 @@
     python3 divergence.py GGUF_DIR --model q4.mcv --float float.mcv [--quants Q4_0,Q4_K_M] [--json FILE]
 
 GGUF_DIR is what convert.py wrote, with llm-float.gguf. llama.cpp's files are measured against llm-float.gguf, ours by
-mcv-accuracy against our own float artifact, on the same token ids: every paragraph of texts.txt on its own, all positions.
+mcv-accuracy against our own float artifact, on the same token ids: every paragraph of texts.txt on its own.
 Needs: pip install gguf llama-cpp-python
 """
 

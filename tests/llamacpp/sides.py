@@ -114,8 +114,8 @@ class Ours:
 
     def limits(self):
         """Shares of the read bandwidth that decode reaches, measured in one process with it, by context."""
-        command = [self.args.bench, self.args.model, "--json", "--repeat", 3, "--prefill", 8, "--picture", "28x28", *self.level()]
-        report = whole(command)[2]
+        small = ["--repeat", 3, "--prefill", 8, "--picture", "28x28"]
+        report = whole([self.args.bench, self.args.model, "--json", *small, *self.level()])[2]
         decode = [f for f in report["figures"] if f["name"].startswith("decode")]
         return {"bandwidth": report["bandwidth_bytes_per_second"], "int8": report["int8_operations_per_second"],
                 "level": report["level"], "shares": {f["name"]: f["share_of_bandwidth"] for f in decode}}
@@ -179,6 +179,7 @@ def png(path, size):
     row = width * 3
     pixels = bytes(i * i // 97 % 251 for i in range(row * height))
     rows = b"".join(b"\0" + pixels[y * row : (y + 1) * row] for y in range(height))
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
     chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))

@@ -8,7 +8,8 @@ def markdown(report):
     ours, others = report["sides"][0], report["sides"][1:]
     lines = [
         f"{report['cpu']}, {report['threads']} threads, medians of {report['rounds']} rounds taken in turns; "
-        "in brackets the median ratio of the rounds: how many times better mcv is.",
+        f"processes at work {report['load_before']:.1f} before, {report['load_after']:.1f} after. "
+        "In brackets the median ratio of the rounds: how many times better mcv is.",
         "",
         "| | " + " | ".join(report["sides"]) + " |",
         "|---" * (len(others) + 2) + "|",
@@ -17,7 +18,8 @@ def markdown(report):
     for start in report["whole"]:
         for key, unit, scale in (("seconds", "s", 1.0), ("rss_bytes", "MiB peak", 2.0**20)):
             runs = {name: [run[key] / scale for run in runs] for name, runs in start["runs"].items()}
-            lines.append(row(f"{start['name']}, {unit}", ours, others, runs, lambda v: f"{v:.2f}" if unit == "s" else f"{v:.0f}"))
+            digits = 2 if unit == "s" else 0
+            lines.append(row(f"{start['name']}, {unit}", ours, others, runs, lambda v, d=digits: f"{v:.{d}f}"))
     sizes = {name: [size / 2.0**20] for name, size in report["bytes"].items()}
     lines.append(row("files, MiB", ours, others, sizes, lambda v: f"{v:.0f}"))
     return "\n".join(lines + notes(report))
@@ -54,7 +56,8 @@ def notes(report):
     if report.get("limits"):
         limits = report["limits"]
         shares = ", ".join(f"{name}: {100 * share:.0f} %" for name, share in limits["shares"].items())
-        lines += ["", f"mcv's share of the read bandwidth in the same process ({limits['bandwidth'] / 1e9:.1f} GB/s, level {limits['level']}): {shares}"]
+        machine = f"{limits['bandwidth'] / 1e9:.1f} GB/s, level {limits['level']}"
+        lines += ["", f"mcv's share of the read bandwidth measured in the same process ({machine}): {shares}"]
     if report.get("contention"):
         kept = ", ".join(f"{name} {100 * share:.0f} %" for name, share in report["contention"]["kept"].items())
         lines += ["", f"Decode beside a busy process of lowest priority keeps, of its fair share: {kept}"]

@@ -42,7 +42,8 @@ class Files(unittest.TestCase):
         bad = [
             b"", b"1234567", struct.pack("<Q", 1 << 60), safetensors(b"no json"),
             safetensors({"a": entry}), safetensors({"a": {**entry, "data_offsets": [0, 6]}}, bytes(8)),
-            safetensors({"a": {**entry, "data_offsets": [-8, 0]}}, bytes(8)), safetensors({"a": {**entry, "dtype": "I3"}}, bytes(8)),
+            safetensors({"a": {**entry, "data_offsets": [-8, 0]}}, bytes(8)),
+            safetensors({"a": {**entry, "dtype": "I3"}}, bytes(8)),
             safetensors({"a": {"dtype": "F16"}}, bytes(8)), safetensors({"a": {**entry, "shape": ["x"]}}, bytes(8)),
         ]
         for text in bad:
@@ -62,7 +63,8 @@ class Figures(unittest.TestCase):
         self.assertAlmostEqual(divergence.divergence(p, q)[0][0], 0.5 * np.log(0.5 / 0.9) + 0.5 * np.log(0.5 / 0.1))
 
     def test_ratios_say_how_many_times_better_ours_is(self):
-        figure = {"name": "decode 64", "unit": "tokens", "counts": {"a": 8, "b": 8}, "seconds": {"a": [1, 2, 4], "b": [2, 4, 16]}}
+        seconds = {"a": [1, 2, 4], "b": [2, 4, 16]}
+        figure = {"name": "decode 64", "unit": "tokens", "counts": {"a": 8, "b": 8}, "seconds": seconds}
         self.assertEqual(table.rate(figure, "a", ["b"]), "| decode 64, tokens/s | 4.00 | 2.00 (2.00x) |")
         self.assertEqual(table.row("size", "a", ["b", "c"], {"a": [2], "b": [5]}, str), "| size | 2 | 5 (2.50x) | - |")
 
@@ -83,7 +85,8 @@ class Programs(unittest.TestCase):
             data = path.read_bytes()
         length, at = struct.unpack(">I", data[33:37])[0], 41
         rows = zlib.decompress(data[at : at + length])
-        self.assertEqual(rows, b"".join(b"\0" + bytes(i * i // 97 % 251 for i in range(y * 15, y * 15 + 15)) for y in range(3)))
+        pixels = bytes(i * i // 97 % 251 for i in range(45))
+        self.assertEqual(rows, b"".join(b"\0" + pixels[y : y + 15] for y in (0, 15, 30)))
 
 
 if __name__ == "__main__":

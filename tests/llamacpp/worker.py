@@ -31,7 +31,8 @@ class Bench:
     """A model with a context for each size that was asked for."""
 
     def __init__(self, args, llama):
-        self.llama, self.model, self.contexts, self.vision, self.args = llama, llama.Model(args.model, args.threads), {}, None, args
+        self.llama, self.args = llama, args
+        self.model, self.contexts, self.vision = llama.Model(args.model, args.threads), {}, None
 
     def context(self, phase, size):
         """A context for one figure; decode's holds `size` rows."""
