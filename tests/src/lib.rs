@@ -2,7 +2,9 @@
 //! This crate may see all others; no other crate must ever see it.
 
 pub mod devices;
+pub mod evaluate;
 pub mod fixture;
 pub mod goldens;
 pub mod measure;
+pub mod nano;
 pub mod run;

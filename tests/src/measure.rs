@@ -70,7 +70,7 @@ pub fn ask(session: &mut Session, picture: &Path, prompt: &str) -> Result<String
 /// How far an artifact is from a golden of the float reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Distance {
-    /// Largest difference of logits over the prompt, as a share of the range of the reference's logits.
+    /// Largest difference of logits over the golden's positions, as a share of the range of the reference's logits.
     pub logits: f32,
     /// Greedy tokens that are the reference's, and how many it has.
     pub tokens: (usize, usize),
@@ -94,12 +94,15 @@ pub fn distance(session: &mut Session, golden: &Golden, picture: Option<&Path>) 
     rows.resize(ids.len(), -1);
     let logits = session.forward_logits(&ids, &rows).map_err(fail)?;
     let (shape, expected) = &golden.tensors["logits"];
-    let same = greedy.iter().zip(&logits[shape[0] - 1..]).filter(|(t, l)| argmax(l) == **t as usize).count();
-    Ok(Distance { logits: share(&logits[..shape[0]].concat(), expected), tokens: (same, greedy.len()), vectors })
+    // A golden has the logits of all positions of its prompt, or of the last ones.
+    let prompt = logits.len() - greedy.len();
+    let same = greedy.iter().zip(&logits[prompt - 1..]).filter(|(t, l)| argmax(l) == **t as usize).count();
+    let logits = &logits[prompt.saturating_sub(shape[0])..prompt];
+    Ok(Distance { logits: share(&logits.concat(), expected), tokens: (same, greedy.len()), vectors })
 }
 
 /// Largest difference as a share of the range of `expected`; infinite when the lengths differ.
-fn share(ours: &[f32], expected: &[f32]) -> f32 {
+pub fn share(ours: &[f32], expected: &[f32]) -> f32 {
     if ours.len() != expected.len() {
         return f32::INFINITY;
     }

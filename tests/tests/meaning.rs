@@ -2,11 +2,12 @@
 
 use mcv_compile::{recipe, soc};
 use mcv_import::{Imported, Request};
-use mcv_ir::{HostTensor, Machine, Program, Source, text};
+use mcv_ir::{Program, text};
 use mcv_passes::pass::{Context, run_passes};
 use mcv_runtime::image;
 use mcv_runtime::session::{Options, Session};
 use mcv_targets::cpu::CpuTarget;
+use mcv_tests::evaluate::{self, Evaluator, optimized};
 use mcv_tests::fixture;
 
 fn import(kv: mcv_ir::Elem) -> Imported {
@@ -14,65 +15,14 @@ fn import(kv: mcv_ir::Elem) -> Imported {
     mcv_import::import(&fixture::tiny_model(), &request).expect("the small model imports")
 }
 
-fn optimized(imported: &Imported, recipe: &str) -> Program {
-    let recipe = recipe::load(recipe).expect("a built-in recipe");
-    let cpu = CpuTarget::x86_64();
-    let mut program = imported.program.clone();
-    let context = Context { recipe: &recipe, targets: &[&cpu] };
-    run_passes(&mut program, &context, &mut |_, _| Ok(())).expect("all passes run");
-    program
-}
-
-fn load(imported: &Imported, source: &Source) -> mcv_ir::Result<Vec<f32>> {
-    let Source::Stored { tensor, rows, transposed } = source else {
-        return Err(mcv_ir::Error::bug("only stored tensors are asked for"));
-    };
-    let entry = imported.checkpoint.tensor(tensor).expect("imported");
-    let values = imported.checkpoint.read_rows(entry, u64::from(rows.start), u64::from(rows.end)).expect("readable");
-    if !transposed {
-        return Ok(values);
-    }
-    let (r, c) = (rows.len(), values.len() / rows.len());
-    Ok((0..c).flat_map(|j| (0..r).map(move |i| (i, j))).map(|(i, j)| values[i * c + j]).collect())
-}
-
-fn ints(values: &[i32]) -> HostTensor {
-    HostTensor { shape: vec![values.len()], data: values.iter().map(|v| *v as f32).collect() }
-}
-
 /// Vectors of the overview of picture 1 and logits of a short prompt with them, by `eval`.
 fn evaluate(imported: &Imported, program: &Program) -> (Vec<f32>, Vec<f32>) {
-    let mut machine = Machine::new(program, &|s: &Source| load(imported, s)).expect("weights load");
-    let policy = image::Policy {
-        max_slices: 1,
-        scale_resolution: 112,
-        patch: 14,
-        slice_mode: true,
-        mean: [0.5; 3],
-        std: [0.5; 3],
-    };
+    let mut machine = Evaluator::new(imported, program);
     let bytes = std::fs::read(fixture::picture(1)).expect("a picture");
-    let sliced = image::slices(&image::decode("1", &bytes).expect("a PNG"), &policy).expect("one slice");
-    let slice = &sliced.slices[0];
-    let n = (slice.cols * slice.rows) as usize;
-    let mut patches = vec![0.0; n * 588];
-    image::patchify(slice, &policy, &mut patches).expect("room for all patches");
-    let grid =
-        |f: fn(usize, usize) -> usize| ints(&(0..n).map(|i| f(i, slice.cols as usize) as i32).collect::<Vec<_>>());
-    let inputs = [
-        ("patches", HostTensor { shape: vec![n, 588], data: patches }),
-        ("position_ids", ints(&image::position_ids(slice.rows as usize, slice.cols as usize, 32))),
-        ("grid_rows", grid(|i, cols| i / cols)),
-        ("grid_cols", grid(|i, cols| i % cols)),
-    ];
-    machine.run("vision", &[("slot", 0)], &inputs).expect("vision runs");
-    let vectors = machine.states[0].data[..16 * 256].to_vec();
+    let slices = evaluate::slices(imported, &image::decode("1", &bytes).expect("a PNG"));
+    machine.encode(0, &slices[0]);
     let (ids, rows) = prompt();
-    let positions: Vec<i32> = (0..ids.len() as i32).collect();
-    let ids: Vec<i32> = ids.iter().map(|i| *i as i32).collect();
-    let inputs = [("token_ids", ints(&ids)), ("positions", ints(&positions)), ("image_rows", ints(&rows))];
-    let outputs = machine.run("prefill", &[("pos", 0)], &inputs).expect("prefill runs");
-    (vectors, outputs["logits"].data.clone())
+    (machine.vectors(1), machine.prefill(&ids, &rows))
 }
 
 /// Some tokens with the sixteen vectors of a slice between them.

@@ -2,6 +2,7 @@
 
 use crate::emit::Library;
 use mcv_artifact::manifest as m;
+use mcv_import::config::Tower;
 use mcv_import::{ChatTemplate, Imported};
 use mcv_ir::plan::{ArenaBuffer, PhasePlan, Place, Plan, Port, Size, Step};
 use mcv_ir::{Dim, Error, Op, Program, Result, WeightId, encode};
@@ -260,7 +261,11 @@ fn image(imported: &Imported) -> m::ImagePolicy {
         slice_mode: image.slice_mode,
         mean: image.mean.to_vec(),
         std: image.std.to_vec(),
-        position_side: vision.image_size / vision.patch_size,
+        position_side: vision.position_side(),
+        positions: match vision.tower {
+            Tower::Navit => m::Positions::Bucketed,
+            Tower::Timm => m::Positions::Resampled,
+        } as i32,
         queries: imported.config.resampler.queries,
     }
 }

@@ -18,7 +18,7 @@ pub struct TensorEntry {
     pub name: String,
     /// Element format as spelled in the file, e.g. `BF16`.
     pub dtype: String,
-    /// Extents.
+    /// Extents; a leading 1 of three or more says nothing and is left out.
     pub shape: Vec<u64>,
     /// Index of its file in the checkpoint.
     pub file: usize,
@@ -91,7 +91,7 @@ fn entry(
         let list = value[key].as_array().ok_or(format!("{key} is missing or no list"))?;
         list.iter().map(|v| v.as_u64().ok_or(format!("{key} holds {v}, not a whole number"))).collect()
     };
-    let shape = numbers("shape")?;
+    let mut shape = numbers("shape")?;
     let count = shape.iter().try_fold(size, |n, d| n.checked_mul(*d)).ok_or("shape: the product overflows")?;
     let [begin, end] = numbers("data_offsets")?[..] else { return Err("data_offsets must be two numbers".into()) };
     let len = end.checked_sub(begin).ok_or(format!("data_offsets {begin}..{end} run backwards"))?;
@@ -106,6 +106,9 @@ fn entry(
                 total - data
             ));
         }
+    }
+    if shape.len() > 2 && shape[0] == 1 {
+        shape.remove(0);
     }
     Ok(TensorEntry { name: name.to_string(), dtype: dtype.to_string(), shape, file, begin: data + begin, len })
 }

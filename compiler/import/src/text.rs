@@ -196,6 +196,7 @@ impl ChatTemplate {
         let mut tokens =
             vec![self.overview.0.clone(), self.overview.1.clone(), self.slice.0.clone(), self.slice.1.clone()];
         tokens.push(self.placeholder.clone());
+        tokens.extend([&self.slices.0, &self.slices.1].into_iter().filter(|t| !t.is_empty()).cloned());
         tokens.extend(turns.iter().map(|t| t.to_string()));
         tokens.extend(self.image_id.iter().flat_map(|(before, after)| [before.clone(), after.clone()]));
         tokens

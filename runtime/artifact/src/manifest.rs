@@ -2,7 +2,7 @@
 //! protobuf compiler is needed). The runtime reads it and decides nothing.
 
 /// Version of the manifest this crate writes and reads; another one is refused.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// Entry that holds the manifest.
 pub const MANIFEST_ENTRY: &str = "manifest.pb";
 /// Entry that holds the tokenizer, in the form of Hugging Face's `tokenizers`.
@@ -311,6 +311,21 @@ pub struct ImagePolicy {
     /// Vectors per slice.
     #[prost(uint32, tag = "8")]
     pub queries: u32,
+    /// How patches get their positions.
+    #[prost(enumeration = "Positions", tag = "9")]
+    pub positions: i32,
+}
+
+/// What the vision phase is told about the patches' places in the position table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum Positions {
+    /// Not said; refused.
+    Unsaid = 0,
+    /// Input `position_ids`: each patch takes a row of the table (2.5 and later).
+    Bucketed = 1,
+    /// Input `position_weights`: each patch takes a weighted sum of all rows (2.0).
+    Resampled = 2,
 }
 
 /// Text around what is between: before, after.

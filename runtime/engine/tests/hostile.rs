@@ -22,7 +22,7 @@ fn reopened(directory: &Path, manifest: &[u8]) -> Result<Session, Error> {
 #[test]
 fn what_is_wrong_is_named() {
     type Change = fn(&mut Manifest);
-    let changes: [(Change, &str); 12] = [
+    let changes: [(Change, &str); 16] = [
         (|m| m.format = 9, "manifest format 9"),
         (|m| m.limits = None, "limits are missing"),
         (|m| m.phases.truncate(2), "no phase decode"),
@@ -34,6 +34,10 @@ fn what_is_wrong_is_named() {
         (|m| m.limits.as_mut().unwrap().context = 300, "state kv.0.k: 256 rows"),
         (|m| m.libraries[0].family = "vax".into(), "no kernels in this artifact fit"),
         (|m| m.image.as_mut().unwrap().patch = 3, "patches is 64 x 12"),
+        (|m| m.image.as_mut().unwrap().positions = 0, "unknown positions 0"),
+        (|m| m.image.as_mut().unwrap().positions = 9, "unknown positions 9"),
+        (|m| m.image.as_mut().unwrap().positions = Positions::Resampled as i32, "there is no position_weights"),
+        (|m| m.phases[0].inputs[1].name = "places".into(), "there is no position_ids"),
         (|m| m.chat.as_mut().unwrap().placeholder = "<gone>".into(), "<gone>"),
     ];
     let directory = tempfile::tempdir().unwrap();

@@ -6,6 +6,8 @@ mod fixture;
 mod hostile;
 #[path = "image/positions.rs"]
 mod positions;
+#[path = "image/resampled.rs"]
+mod resampled;
 
 use fixture::{bytes, fnv, policy, rows};
 use mcv_runtime::image::{ImageError, Policy, Rgb, Slice, decode, patchify, plan, resize, slices};

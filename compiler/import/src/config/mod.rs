@@ -8,7 +8,7 @@ mod vision;
 pub use json::Json;
 pub use llm::{LlmConfig, LongRope};
 pub use version::Version;
-pub use vision::{ImagePolicy, ResamplerConfig, VisionConfig};
+pub use vision::{ImagePolicy, ResamplerConfig, Tower, VisionConfig};
 
 use crate::error::{ImportError, Result};
 use std::path::Path;
@@ -61,15 +61,13 @@ impl ModelConfig {
     pub fn read(dir: &Path) -> Result<ModelConfig> {
         let config = Json::read(&dir.join("config.json"))?;
         let version = Version::detect(&config)?;
-        if !version.supported() {
-            let why = format!(
-                "version {version} is known but not supported yet; supported: {}",
-                Version::list(Version::supported)
-            );
+        if let Some(obstacle) = version.obstacle() {
+            let supported = Version::list(Version::supported);
+            let why = format!("version {version} is known but not supported yet: {obstacle}; supported: {supported}");
             return Err(ImportError::new(config.path(), "version", why));
         }
         let llm = LlmConfig::read(&config, version)?;
-        let vision = VisionConfig::read(&config)?;
+        let vision = VisionConfig::read(&config, version)?;
         let resampler = ResamplerConfig::read(&config, &llm)?;
         let mut warnings = Vec::new();
         let image = ImagePolicy::read(&config, version, dir, &mut warnings)?;
@@ -92,7 +90,7 @@ impl Generation {
             ids if ids.is_empty() => config.ids("eos_token_id")?,
             ids => ids,
         };
-        let longest = if version == Version::V2_0 { 1024 } else { 2048 };
+        let longest = if version <= Version::V2_0 { 1024 } else { 2048 };
         Ok(Generation {
             do_sample: file.flag("do_sample")?.unwrap_or(true),
             temperature: file.float_or("temperature", 0.7, 0.0, 100.0)? as f32,

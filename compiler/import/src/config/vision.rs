@@ -4,10 +4,20 @@ use super::{Json, LlmConfig, Version};
 use crate::error::Result;
 use std::path::Path;
 
+/// Whose code a SigLIP tower follows: names, activation and positions differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tower {
+    /// timm (1.0, 2.0): exact GELU, the position table is resampled to the patch grid.
+    Timm,
+    /// NaViT form (2.5 and later): GELU by tanh, patches take bucketed rows of the position table.
+    Navit,
+}
+
 /// SigLIP tower.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub struct VisionConfig {
+    pub tower: Tower,
     pub hidden_size: u32,
     pub intermediate_size: u32,
     pub num_layers: u32,
@@ -21,13 +31,17 @@ pub struct VisionConfig {
 }
 
 impl VisionConfig {
-    /// Reads `vision_config`.
-    pub fn read(c: &Json) -> Result<VisionConfig> {
+    /// Reads `vision_config`; 1.0 and 2.0 have none, they name a timm model.
+    pub fn read(c: &Json, version: Version) -> Result<VisionConfig> {
+        if version <= Version::V2_0 {
+            return Self::timm(c);
+        }
         let v =
             c.object("vision_config")?.ok_or_else(|| c.fault("vision_config", "is missing; the file is incomplete"))?;
         // What SigLIP's and Idefics2's config classes default to.
         v.nothing_but("hidden_act", "gelu_pytorch_tanh")?;
         let config = VisionConfig {
+            tower: Tower::Navit,
             hidden_size: v.number("hidden_size", 1, 1 << 16)?,
             intermediate_size: v.number("intermediate_size", 1, 1 << 20)?,
             num_layers: v.number("num_hidden_layers", 1, 1024)?,
@@ -37,17 +51,46 @@ impl VisionConfig {
             layer_norm_eps: v.float_or("layer_norm_eps", 1e-6, 1e-12, 1.0)? as f32,
             drop_last_layer: c.flag("drop_vision_last_layer")?.unwrap_or(true),
         };
-        if !config.hidden_size.is_multiple_of(config.num_heads) {
-            let why = format!("{} does not divide hidden_size {}", config.num_heads, config.hidden_size);
-            return Err(v.fault("num_attention_heads", why));
-        }
-        if config.image_size < config.patch_size {
-            return Err(v.fault(
-                "image_size",
-                format!("{} is smaller than patch_size {}", config.image_size, config.patch_size),
-            ));
-        }
+        config.check(&v, "num_attention_heads")?;
         Ok(config)
+    }
+
+    /// timm's `vit_so400m_patch14_siglip_384`; small models made by this project name their sizes in
+    /// `mcv_timm_overrides`.
+    fn timm(c: &Json) -> Result<VisionConfig> {
+        c.nothing_but("vision_encoder", "vit_so400m_patch14_siglip_384.webli")?;
+        let v = c.object("mcv_timm_overrides")?.unwrap_or(c.empty());
+        let config = VisionConfig {
+            tower: Tower::Timm,
+            hidden_size: v.number_or("hidden_size", 1152, 1, 1 << 16)?,
+            intermediate_size: v.number_or("intermediate_size", 4304, 1, 1 << 20)?,
+            num_layers: v.number_or("num_layers", 27, 1, 1024)?,
+            num_heads: v.number_or("num_heads", 16, 1, 1024)?,
+            // The table has a weight per patch and row: more than 64 x 64 rows would be no table but a mistake.
+            image_size: v.number_or("image_size", 384, 1, 64 * 14)?,
+            patch_size: 14,
+            layer_norm_eps: 1e-6,
+            drop_last_layer: c.flag("drop_vision_last_layer")?.unwrap_or(true),
+        };
+        config.check(&v, "num_heads")?;
+        Ok(config)
+    }
+
+    fn check(&self, v: &Json, heads: &str) -> Result<()> {
+        if !self.hidden_size.is_multiple_of(self.num_heads) {
+            let why = format!("{} does not divide hidden_size {}", self.num_heads, self.hidden_size);
+            return Err(v.fault(heads, why));
+        }
+        if self.image_size < self.patch_size {
+            let why = format!("{} is smaller than patch_size {}", self.image_size, self.patch_size);
+            return Err(v.fault("image_size", why));
+        }
+        Ok(())
+    }
+
+    /// Rows, and columns, of the position table.
+    pub fn position_side(&self) -> u32 {
+        self.image_size / self.patch_size
     }
 }
 

@@ -196,6 +196,21 @@ impl<'p, 'c> GraphBuilder<'p, 'c> {
         self.pointwise(&format!("{name}.biased"), Pointwise::Bias, &[y, bias])
     }
 
+    /// As [`GraphBuilder::linear`] with a bias, by some rows of a packed weight `[out, width]` and its bias `[out]`.
+    pub fn packed(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        [weight, bias]: [&str; 2],
+        [out, width]: [u32; 2],
+        rows: Range<u32>,
+    ) -> Result<NodeId> {
+        let weight = self.weight_rows(weight, &[out, width], rows.clone())?;
+        let bias = self.weight_rows(bias, &[out], rows)?;
+        let y = self.node(name, Op::MatMul, &[x, weight])?;
+        self.pointwise(&format!("{name}.biased"), Pointwise::Bias, &[y, bias])
+    }
+
     /// Layer norm; tensors `<name>.weight` and `<name>.bias`.
     pub fn layer_norm(&mut self, name: &str, x: NodeId, width: u32, eps: f32) -> Result<NodeId> {
         let gain = self.weight(&format!("{name}.weight"), &[width])?;

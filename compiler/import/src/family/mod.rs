@@ -2,14 +2,16 @@
 
 mod build;
 mod llm;
+mod patches;
 mod resampler;
 mod siglip;
+mod timm;
 
 use crate::checkpoint::Checkpoint;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Tower};
 use mcv_ir::{Dim, Elem, Phase, Program, Result, Stage, State, TensorType};
 
-pub use siglip::patch_bound;
+pub use patches::patch_bound;
 
 /// Sizes the program provides for.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +48,10 @@ pub fn build(checkpoint: &Checkpoint, config: &ModelConfig, sizes: &Sizes) -> Re
     let caches = llm::add_caches(&mut program, &config.llm, sizes);
     let mut parts = build::Parts::new(checkpoint, &mut program);
 
-    let vision = siglip::vision(&mut parts, config, sizes)?;
+    let vision = match config.vision.tower {
+        Tower::Timm => timm::vision(&mut parts, config, sizes)?,
+        Tower::Navit => siglip::vision(&mut parts, config, sizes)?,
+    };
     let vision = resampler::resample(vision, config, tokens)?;
     let prefill = llm::phase(&mut parts, config, Dim::up_to("tokens", sizes.prefill_chunk), &caches, Some(tokens))?;
     let decode = llm::phase(&mut parts, config, Dim::Is(1), &caches, None)?;

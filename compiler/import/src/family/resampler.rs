@@ -1,8 +1,9 @@
 //! The resampler: learned queries attend to one slice's patches and leave `queries` vectors.
-//! Formulas: `resampler.py` of MiniCPM-V 2.6; positions are added to the keys only.
+//! Formulas: `resampler.py` of MiniCPM-V 2.0 and 2.6; patch positions are added to the keys only. Up to 2.0 the
+//! queries have positions too, a stored table.
 
 use super::build::GraphBuilder;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Version};
 use mcv_ir::{Graph, NodeId, Op, Pointwise, Result, StateId};
 
 /// Continues the vision graph and stores the vectors in `image_tokens` from row `slot` on.
@@ -16,7 +17,11 @@ pub fn resample((mut g, x): (GraphBuilder, NodeId), config: &ModelConfig, tokens
     let keys = g.pointwise("resampler.keys", Pointwise::Add, &[values, positions])?;
 
     let query = g.weight("resampler.query", &[c.queries, d])?;
-    let query = g.layer_norm("resampler.ln_q", query, d, c.eps)?;
+    let mut query = g.layer_norm("resampler.ln_q", query, d, c.eps)?;
+    if config.version <= Version::V2_0 {
+        let own = g.weight("resampler.pos_embed", &[c.queries, d])?;
+        query = g.pointwise("resampler.query.placed", Pointwise::Add, &[query, own])?;
+    }
     let q = project(&mut g, "q", query, d, 0)?;
     let k = project(&mut g, "k", keys, d, d)?;
     let val = project(&mut g, "v", values, d, 2 * d)?;
@@ -32,11 +37,8 @@ pub fn resample((mut g, x): (GraphBuilder, NodeId), config: &ModelConfig, tokens
 
 /// Rows `start .. start + d` of the packed `in_proj`.
 fn project(g: &mut GraphBuilder, which: &str, x: NodeId, d: u32, start: u32) -> Result<NodeId> {
-    let weight = g.weight_rows("resampler.attn.in_proj_weight", &[3 * d, d], start..start + d)?;
-    let bias = g.weight_rows("resampler.attn.in_proj_bias", &[3 * d], start..start + d)?;
-    let name = format!("resampler.attn.{which}_proj");
-    let y = g.node(&name, Op::MatMul, &[x, weight])?;
-    g.pointwise(&format!("{name}.biased"), Pointwise::Bias, &[y, bias])
+    let packed = ["resampler.attn.in_proj_weight", "resampler.attn.in_proj_bias"];
+    g.packed(&format!("resampler.attn.{which}_proj"), x, packed, [3 * d, d], start..start + d)
 }
 
 /// 2-D sine-cosine positions: the first half of a row encodes the column, the second half the row.

@@ -1,6 +1,6 @@
 //! What the session relies on: phases, ports and states by name, and that their sizes fit the limits.
 
-use mcv_artifact::manifest::{ImagePolicy, Limits, Manifest, Phase};
+use mcv_artifact::manifest::{ImagePolicy, Limits, Manifest, Phase, Positions};
 
 /// No model of the family comes near.
 const MOST: u32 = 1 << 24;
@@ -53,12 +53,19 @@ fn check_vision(phase: &Phase, image: &ImagePolicy, limits: &Limits) -> Result {
     needs(phase, "patches", width.ok_or("the patch is too large")?, limits.patches)?;
     needs(phase, "grid_rows", 1, limits.patches)?;
     needs(phase, "grid_cols", 1, limits.patches)?;
-    if phase.inputs.iter().any(|p| p.name == "position_ids") {
-        needs(phase, "position_ids", 1, limits.patches)?;
-        // The square of the side numbers the table's rows.
-        if !(1..=4096).contains(&image.position_side) {
-            return Err(format!("position_side is {}", image.position_side));
-        }
+    // The square of the side numbers the table's rows.
+    if !(1..=4096).contains(&image.position_side) {
+        return Err(format!("position_side is {}", image.position_side));
+    }
+    let positions = match Positions::try_from(image.positions) {
+        Ok(Positions::Bucketed) => ("position_ids", 1),
+        Ok(Positions::Resampled) => ("position_weights", image.position_side.pow(2)),
+        Ok(Positions::Unsaid) | Err(_) => return Err(format!("unknown positions {}", image.positions)),
+    };
+    needs(phase, positions.0, positions.1, limits.patches)?;
+    let filled = ["patches", "grid_rows", "grid_cols", positions.0];
+    if let Some(odd) = phase.inputs.iter().find(|p| !filled.contains(&p.name.as_str())) {
+        return Err(format!("unknown input {}", odd.name));
     }
     knows(phase, &["patches", "slot"])
 }

@@ -11,7 +11,7 @@ const LANES: usize = 8;
 const BLOCK: usize = 2 * LANES;
 
 /// Table row (or column) of each of `n` patches along a side: `n` ids in `0..side`, non-decreasing.
-/// Equal to torch (x86-64) for every n; models 2.5 to 4.5 use this, 1.0 and 2.0 interpolate their table instead.
+/// Equal to torch (x86-64) for every n; models 2.5 to 4.5 use this, 2.0 has [`super::position_weights`] instead.
 pub fn bucket_ids(n: usize, side: usize) -> Vec<i32> {
     let step = 1.0 / side as f64;
     let boundaries = Arange { start: step, step, len: ((1.0 - step) / step).ceil() as usize };

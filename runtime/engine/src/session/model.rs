@@ -1,9 +1,9 @@
 //! The phases of an artifact behind three verbs: encode a slice, prefill a chunk, decode a token.
 
 use crate::error::{Error, Result};
-use crate::image::{Policy, Slice, patchify, position_ids, row_len};
+use crate::image::{Policy, Slice, patchify, position_ids, position_weights, row_len};
 use crate::machine::Machine;
-use mcv_artifact::manifest::{ImagePolicy, Limits, Manifest};
+use mcv_artifact::manifest::{ImagePolicy, Limits, Manifest, Positions};
 use std::sync::Arc;
 
 /// State that carries picture vectors from `vision` to `prefill`.
@@ -17,6 +17,8 @@ pub(super) struct Model {
     pub policy: Policy,
     /// Vectors per slice.
     pub queries: usize,
+    positions: Positions,
+    /// Rows, and columns, of the position table.
     position_side: usize,
     pub machine: Machine,
     vision: Option<usize>,
@@ -34,6 +36,7 @@ impl Model {
         Ok(Model {
             limits,
             queries: image.queries as usize,
+            positions: image.positions(),
             position_side: image.position_side as usize,
             policy,
             vision: machine.phase("vision").ok(),
@@ -60,10 +63,7 @@ impl Model {
             return Err(Error::Bug("patches are not as wide as the policy says".into()));
         }
         patchify(slice, &self.policy, port)?;
-        if self.machine.has_port(vision, "position_ids") {
-            let ids = position_ids(rows, cols, self.position_side);
-            self.fill(vision, "position_ids", patches, ids.into_iter())?;
-        }
+        self.fill_positions(vision, rows, cols)?;
         let across: Vec<i32> = (0..patches).map(|p| (p % cols) as i32).collect();
         let down: Vec<i32> = (0..patches).map(|p| (p / cols) as i32).collect();
         self.fill(vision, "grid_rows", patches, down.into_iter())?;
@@ -118,6 +118,20 @@ impl Model {
         self.vision.ok_or_else(|| {
             Error::Input("this artifact was compiled without a vision tower and takes no pictures".into())
         })
+    }
+
+    fn fill_positions(&mut self, phase: usize, rows: usize, cols: usize) -> Result<()> {
+        match self.positions {
+            Positions::Bucketed => {
+                let ids = position_ids(rows, cols, self.position_side);
+                self.fill(phase, "position_ids", rows * cols, ids.into_iter())
+            }
+            Positions::Resampled => {
+                let port = self.machine.port::<f32>(phase, "position_weights", rows * cols)?;
+                Ok(position_weights(rows, cols, self.position_side, port)?)
+            }
+            Positions::Unsaid => Err(Error::Bug("the manifest's check lets no unsaid positions pass".into())),
+        }
     }
 
     fn fill_tokens(&mut self, phase: usize, ids: &[u32], pos: usize) -> Result<()> {

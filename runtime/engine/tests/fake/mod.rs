@@ -83,6 +83,7 @@ fn policy() -> ImagePolicy {
         std: vec![0.5; 3],
         position_side: 70,
         queries: QUERIES,
+        positions: Positions::Bucketed as i32,
     }
 }
 

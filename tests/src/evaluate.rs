@@ -1,0 +1,118 @@
+//! An imported program, before or after the passes, run by `eval`.
+
+use mcv_compile::recipe;
+use mcv_import::Imported;
+use mcv_ir::eval::Trace;
+use mcv_ir::{Error, HostTensor, Machine, Program, Result, Source};
+use mcv_passes::pass::{Context, run_passes};
+use mcv_runtime::image::{self, Policy, Rgb, Slice};
+use mcv_targets::cpu::CpuTarget;
+
+/// The program after all passes for x86-64 by a built-in recipe.
+pub fn optimized(imported: &Imported, recipe: &str) -> Program {
+    let recipe = recipe::load(recipe).expect("a built-in recipe");
+    let cpu = CpuTarget::x86_64();
+    let mut program = imported.program.clone();
+    let context = Context { recipe: &recipe, targets: &[&cpu] };
+    run_passes(&mut program, &context, &mut |_, _| Ok(())).expect("all passes run");
+    program
+}
+
+/// The overview and the slices of a picture as the model's own policy cuts it.
+pub fn slices(imported: &Imported, picture: &Rgb) -> Vec<Slice> {
+    image::slices(picture, &policy(imported)).expect("the picture fits the policy").slices
+}
+
+fn policy(imported: &Imported) -> Policy {
+    let image = &imported.config.image;
+    Policy {
+        max_slices: image.max_slice_nums,
+        scale_resolution: image.scale_resolution,
+        patch: image.patch_size,
+        slice_mode: image.slice_mode,
+        mean: image.mean,
+        std: image.std,
+    }
+}
+
+fn load(imported: &Imported, source: &Source) -> Result<Vec<f32>> {
+    let Source::Stored { tensor, rows, transposed } = source else {
+        return Err(Error::bug("only stored tensors are asked for"));
+    };
+    let entry = imported.checkpoint.tensor(tensor).expect("imported");
+    let values = imported.checkpoint.read_rows(entry, u64::from(rows.start), u64::from(rows.end)).expect("readable");
+    if !transposed {
+        return Ok(values);
+    }
+    let (r, c) = (rows.len(), values.len() / rows.len());
+    Ok((0..c).flat_map(|j| (0..r).map(move |i| (i, j))).map(|(i, j)| values[i * c + j]).collect())
+}
+
+fn ints(values: impl IntoIterator<Item = i32>) -> HostTensor {
+    let data: Vec<f32> = values.into_iter().map(|v| v as f32).collect();
+    HostTensor { shape: vec![data.len()], data }
+}
+
+/// A program with its weights and states.
+pub struct Evaluator<'m> {
+    imported: &'m Imported,
+    machine: Machine<'m>,
+}
+
+impl<'m> Evaluator<'m> {
+    /// Loads the weights of `program`, which comes from `imported`.
+    pub fn new(imported: &'m Imported, program: &'m Program) -> Self {
+        let machine = Machine::new(program, &|source| load(imported, source)).expect("weights load");
+        Evaluator { imported, machine }
+    }
+
+    /// Encodes a slice; the value of each node.
+    pub fn encode(&mut self, index: usize, slice: &Slice) -> Trace {
+        let (rows, cols) = (slice.rows as usize, slice.cols as usize);
+        let side = self.imported.config.vision.position_side() as usize;
+        let policy = policy(self.imported);
+        let rectangle =
+            |width: usize| HostTensor { shape: vec![rows * cols, width], data: vec![0.0; rows * cols * width] };
+        let (mut patches, mut weights) = (rectangle(image::row_len(&policy)), rectangle(side * side));
+        image::patchify(slice, &policy, &mut patches.data).expect("room for all patches");
+        image::position_weights(rows, cols, side, &mut weights.data).expect("room for all weights");
+        let grid = |f: fn(usize, usize) -> usize| ints((0..rows * cols).map(|p| f(p, cols) as i32));
+        let inputs = [
+            ("patches", patches),
+            ("position_ids", ints(image::position_ids(rows, cols, side))),
+            ("position_weights", weights),
+            ("grid_rows", grid(|p, cols| p / cols)),
+            ("grid_cols", grid(|p, cols| p % cols)),
+        ];
+        let slot = index as u32 * self.imported.config.resampler.queries;
+        self.machine.trace("vision", &[("slot", slot)], &inputs).expect("vision runs").1
+    }
+
+    /// The vectors of the first `slices` slices, row-major.
+    pub fn vectors(&self, slices: usize) -> Vec<f32> {
+        let config = &self.imported.config;
+        let width = (config.resampler.queries * config.llm.hidden_size) as usize;
+        self.machine.states[0].data[..slices * width].to_vec()
+    }
+
+    /// Logits after a prompt; `rows` as for [`mcv_runtime::Session::forward_logits`].
+    pub fn prefill(&mut self, ids: &[u32], rows: &[i32]) -> Vec<f32> {
+        let inputs = [
+            ("token_ids", ints(ids.iter().map(|id| *id as i32))),
+            ("positions", ints(0..ids.len() as i32)),
+            ("image_rows", ints(rows.iter().copied())),
+        ];
+        self.run("prefill", 0, &inputs)
+    }
+
+    /// Logits after one more token at cache row `at`.
+    pub fn decode(&mut self, id: u32, at: usize) -> Vec<f32> {
+        let inputs = [("token_ids", ints([id as i32])), ("positions", ints([at as i32]))];
+        self.run("decode", at as u32, &inputs)
+    }
+
+    fn run(&mut self, phase: &str, pos: u32, inputs: &[(&str, HostTensor)]) -> Vec<f32> {
+        let mut outputs = self.machine.run(phase, &[("pos", pos)], inputs).expect("the phase runs");
+        outputs.remove("logits").expect("logits").data
+    }
+}
