@@ -67,6 +67,38 @@ fn every_case_of_the_wheel_whose_ops_are_claimed_passes() {
     assert!(new.is_empty(), "refused for a reason that is not listed: {new:#?}");
 }
 
+/// Types and extents that are inferred are those that come out, for the cases that pass.
+#[test]
+fn inferred_types_are_true() {
+    let Some(root) = folder() else {
+        eprintln!("SKIPPED: no ONNX cases; tests/onnx-cases.sh fetches them");
+        return;
+    };
+    let listed = list("cases.txt");
+    let (mut known, mut all) = (0, 0);
+    for (name, path) in cases(&root).into_iter().filter(|c| listed.contains_key(&c.0)) {
+        let graph = onnx::read(&path.join("model.onnx")).expect("it passes");
+        let facts = onnx::infer::Facts::of(&graph);
+        for (i, id) in graph.outputs.iter().enumerate() {
+            let file = path.join(format!("test_data_set_0/output_{i}.pb"));
+            let (_, want) = onnx::read_tensor(&file).expect("it passes");
+            let fact = facts.get(*id);
+            assert!(fact.dtype.is_none_or(|d| d == want.dtype()), "{name}: {fact:?}, not {:?}", want.dtype());
+            all += 1;
+            let Some(extents) = facts.extents(*id) else { continue };
+            assert!(
+                extents.iter().eq(want.shape().iter().map(|n| *n as i64).collect::<Vec<_>>().iter()),
+                "{name}: {extents:?}"
+            );
+            known += 1;
+            if let Some(content) = facts.wholes(*id) {
+                assert_eq!(Ok(content), want.indices(), "{name}");
+            }
+        }
+    }
+    assert!(known * 10 >= all * 6, "extents of only {known} of {all} outputs are inferred");
+}
+
 #[test]
 fn committed_cases_pass() {
     let root = lists().join("cases");

@@ -5,8 +5,10 @@
 pub mod dtype;
 pub mod eval;
 pub mod graph;
+pub mod infer;
 pub mod ops;
 pub mod read;
+pub mod rules;
 mod schema;
 pub mod stored;
 pub mod tensor;

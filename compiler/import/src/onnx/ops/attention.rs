@@ -148,7 +148,7 @@ fn mask_bias(mask: &Tensor, shape: &[usize; 4]) -> Why<Vec<f64>> {
     };
     let mut mask = Tensor::real(DType::F64, mask.shape().to_vec(), values)?;
     let have = *mask.shape().last().ok_or("the mask is a scalar")?;
-    if have < shape[3] && have != 1 {
+    if have < shape[3] {
         let mut rest = mask.shape().to_vec();
         rest[mask.rank() - 1] = shape[3] - have;
         let unseen = Tensor::filled_like(DType::F64, rest, f64::NEG_INFINITY)?;

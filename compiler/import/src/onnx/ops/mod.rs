@@ -19,6 +19,7 @@ mod table;
 use super::graph::AttrKind;
 use super::tensor::{Tensor, Why};
 pub use call::Call;
+pub use layout::axes;
 
 /// The meaning of an op.
 pub type Eval = fn(&Call) -> Why<Vec<Tensor>>;

@@ -1,0 +1,97 @@
+//! Before the rules: what can be computed now is computed, what does nothing is left out.
+
+use super::view::{View, input, ints};
+use crate::onnx::eval::{Known, apply};
+use crate::onnx::graph::{Attr, Constant, Graph, Node, ValueId};
+use crate::onnx::infer::{Facts, size::product};
+use crate::onnx::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most elements that are computed at compile time.
+const LARGEST: i64 = 1 << 20;
+
+/// Computes nodes whose inputs are known, passes through nodes that do nothing.
+pub fn fold(graph: &mut Graph) {
+    constants(graph);
+    idle(graph);
+    super::sweep(graph);
+}
+
+fn constants(graph: &mut Graph) {
+    let facts = Facts::of(graph);
+    let nodes = std::mem::take(&mut graph.nodes);
+    for node in nodes {
+        match known(graph, &facts, &node) {
+            Some(made) => graph.constants.extend(made),
+            None => graph.nodes.push(node),
+        }
+    }
+}
+
+/// The outputs of a node, if they are known now.
+fn known(graph: &Graph, facts: &Facts, node: &Node) -> Option<Vec<(ValueId, Constant)>> {
+    if let (Some(Attr::Tensor(c)), "Constant", [Some(out)]) = (node.attrs.get("value"), node.op.name, &node.outputs[..])
+    {
+        return Some(vec![(*out, c.clone())]);
+    }
+    if let [Some(out)] = node.outputs[..]
+        && let (Some(content), Some(shape), Some(dtype)) = (facts.wholes(out), facts.extents(out), facts.get(out).dtype)
+        && !dtype.is_real()
+    {
+        let shape = shape.iter().map(|n| usize::try_from(*n).ok()).collect::<Option<_>>()?;
+        let tensor = Tensor::whole(dtype, shape, content.into_iter().map(i128::from).collect()).ok()?;
+        return Some(vec![(out, Constant::Here(Arc::new(tensor)))]);
+    }
+    let small = |id: &ValueId| {
+        let count = facts.shape(*id).and_then(product).and_then(|n| n.known());
+        count.is_some_and(|n| n <= LARGEST)
+    };
+    let inputs = node.inputs.iter().flatten();
+    let ready = inputs.clone().all(|id| graph.constants.contains_key(id) && small(id));
+    // Weights that are turned or converted stay where they are.
+    let weight = inputs.clone().any(|id| matches!(graph.constants.get(id), Some(Constant::Stored(_))));
+    if !ready || weight || !node.outputs.iter().flatten().all(small) {
+        return None;
+    }
+    let made = apply(graph, node, &Known::new()).ok()?;
+    Some(made.into_iter().map(|(id, t)| (id, Constant::Here(t))).collect())
+}
+
+/// Nodes whose result is their first input.
+fn idle(graph: &mut Graph) {
+    let mut same: BTreeMap<ValueId, ValueId> = BTreeMap::new();
+    let view = View::of(graph);
+    for node in &graph.nodes {
+        if let (Some(x), [Some(y)]) = (passes(&view, node), &node.outputs[..])
+            && !graph.outputs.contains(y)
+        {
+            same.insert(*y, same.get(&x).copied().unwrap_or(x));
+        }
+    }
+    for node in &mut graph.nodes {
+        for id in node.inputs.iter_mut().flatten() {
+            *id = same.get(id).copied().unwrap_or(*id);
+        }
+    }
+}
+
+fn passes(view: &View, node: &Node) -> Option<ValueId> {
+    let (x, y) = (input(node, 0)?, (*node.outputs.first()?)?);
+    let (before, after) = (view.facts.get(x), view.facts.get(y));
+    let same_shape = before.shape.is_some() && before.shape == after.shape;
+    let other_scalar = |neutral: f64| {
+        let (s, rest) = view.with_scalar(y, node.op.name)?;
+        let shaped = view.facts.shape(rest)? == after.shape.as_deref()?;
+        (s == neutral && shaped).then_some(rest)
+    };
+    match node.op.name {
+        "Identity" => Some(x),
+        "Cast" if before.dtype.is_some() && before.dtype == after.dtype => Some(x),
+        "Expand" | "Reshape" | "Tile" if same_shape => Some(x),
+        "Transpose" if ints(node, "perm").windows(2).all(|w| w[0] < w[1]) && node.attrs.contains_key("perm") => Some(x),
+        "Mul" => other_scalar(1.0),
+        "Div" if view.scalar(input(node, 1)?) == Some(1.0) && same_shape => Some(x),
+        _ => None,
+    }
+}

@@ -1,0 +1,93 @@
+"""Writes the small graphs of tests/onnx_rules.rs: blocks of the float32 reference by both of torch's exporters, and look-alikes.
+
+    export.py OUT    needs torch, onnx, onnxscript, and the reference package `mcv_reference` on PYTHONPATH
+"""
+import os, sys, warnings
+import onnx, torch, torch.nn as nn, torch.nn.functional as F
+from mcv_reference.config import LLMConfig
+from mcv_reference.llm import Attention, MLP, RMSNorm, rope_tables
+
+warnings.filterwarnings("ignore")
+C = LLMConfig(hidden_size=16, intermediate_size=12, num_heads=4, num_kv_heads=2, head_dim=4, qkv_bias=True, rope_theta=1e4)
+
+
+class Rotated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attn = Attention(C)
+
+    def forward(self, x):
+        cos, sin = rope_tables(C, torch.arange(0, x.shape[1]))
+        return self.attn(x, cos, sin, None)
+
+
+class Gelu(nn.Module):
+    def __init__(self, form):
+        super().__init__()
+        self.form = form
+
+    def forward(self, x):
+        return F.gelu(x, approximate=self.form)
+
+
+class NotGelu(nn.Module):
+    def forward(self, x):
+        return 0.5 * x * (1 + torch.tanh(0.79788456 * (x + 0.05 * x * x * x)))
+
+
+class NotRms(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(16))
+
+    def forward(self, x):
+        return self.weight * (x * torch.rsqrt(x.pow(2).mean(1, keepdim=True) + 1e-6))
+
+
+class NotCausal(nn.Module):
+    def forward(self, x):
+        h = x[:, None]
+        m = torch.ones(x.shape[1], x.shape[1]).tril(1)
+        s = h @ h.transpose(2, 3) * 0.25 + torch.where(m == 0, float("-inf"), 0.0)
+        return s.softmax(-1) @ h
+
+
+class NotRotary(nn.Module):
+    def forward(self, x):
+        h = x[:, None]
+        a = torch.arange(x.shape[1]).float()[:, None] * torch.tensor([[1.0, 0.1, 0.01, 0.001]])
+        a = torch.cat([a, a, a + 1, a], -1)
+        turned = torch.cat([-h[..., 8:], h[..., :8]], -1)
+        return h * a.cos() + turned * a.sin()
+
+
+JOBS = [("layer-norm-script-14", lambda: nn.LayerNorm(16)), ("rms-norm-script-14", lambda: RMSNorm(16, 1e-6)), ("rms-norm-dynamo-18", lambda: RMSNorm(16, 1e-6)),
+        ("gelu-erf-script-14", lambda: Gelu("none")), ("gelu-tanh-script-14", lambda: Gelu("tanh")), ("gelu-tanh-dynamo-18", lambda: Gelu("tanh")),
+        ("swiglu-script-14", lambda: MLP(C)), ("swiglu-dynamo-18", lambda: MLP(C)), ("attention-script-14", Rotated), ("attention-dynamo-18", Rotated),
+        ("attention-dynamo-23", Rotated), ("not-gelu", NotGelu), ("not-rms-norm", NotRms), ("not-causal", NotCausal), ("not-rotary", NotRotary)]
+
+
+def strip(path):
+    m = onnx.load(path)
+    for item in [*m.graph.node, *m.graph.value_info, *m.graph.input, *m.graph.output, *m.graph.initializer, m.graph]:
+        item.doc_string = ""
+        del item.metadata_props[:]
+    del m.graph.value_info[:]
+    onnx.save(m, path)
+
+
+def main(out):
+    os.makedirs(out, exist_ok=True)
+    for name, make in JOBS:
+        torch.manual_seed(3)
+        module, x, path = make().eval(), torch.randn(1, 5, 16), os.path.join(out, name + ".onnx")
+        opset = int(name.rsplit("-", 1)[1]) if name[-1].isdigit() else 14
+        if "dynamo" in name:
+            torch.onnx.export(module, (x,), path, dynamo=True, dynamic_shapes=({1: torch.export.Dim("tokens", min=2, max=64)},), external_data=False,
+                              verbose=False, input_names=["x"], output_names=["y"], opset_version=opset)
+        else:
+            torch.onnx.export(module, (x,), path, dynamo=False, input_names=["x"], output_names=["y"], dynamic_axes={"x": {1: "tokens"}}, opset_version=opset)
+        strip(path)
+
+
+main(sys.argv[1])
