@@ -31,6 +31,7 @@ pub fn options(recipe: &str, output: &Path) -> CompileArgs {
         recipe: recipe.into(),
         context: None,
         prefill_chunk: 256,
+        slices: None,
         pictures: 1,
         max_ratio: 16.0,
         ram_budget: None,

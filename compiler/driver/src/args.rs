@@ -76,6 +76,12 @@ pub struct CompileArgs {
     /// Pictures whose vectors are held at once; more are encoded in turns.
     #[arg(long, default_value_t = 1)]
     pub pictures: u32,
+    /// Most slices that a picture is cut into, 1: none; prints what each number is predicted to cost. Default: the model's.
+    #[arg(long, value_name = "N")]
+    pub slices: Option<u32>,
+    /// Cut pictures as finely as leaves the predicted time to the first token within so many seconds.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "slices")]
+    pub ttft_target: Option<f64>,
     /// Widest aspect ratio of pictures to provide for (16 means 16:1).
     #[arg(long, default_value_t = 16.0)]
     pub max_ratio: f64,

@@ -5,6 +5,7 @@ use crate::emit::{self, Choice};
 use crate::manifest::{self, Parts, library_entry, segment_entry};
 use crate::pack::{self, Origin, Rounding, output};
 use crate::progress::Progress;
+use crate::slices::{self, Wish};
 use crate::stdout::show;
 use crate::units::Units;
 use crate::{embedded, explain, recipe, report, soc, tuning};
@@ -50,14 +51,22 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let recipe = recipe::load(&args.recipe)?;
     let built_in = if args.model.is_none() { Some(embedded::extract()?) } else { None };
     let dir = args.model.as_deref().or(built_in.as_ref().map(|d| d.path())).unwrap_or(Path::new("."));
-    let imported = mcv_import::import(dir, &request(args, &recipe))?;
-    imported.config.warnings.iter().for_each(|w| eprintln!("mcv-compile: warning: {w}"));
-
     let units = Units::of(&soc)?;
     let targets = units.targets();
     let context = Context { recipe: &recipe, targets: &targets };
     let overrides = place::parse_overrides(args.place.as_deref().unwrap_or_default())?;
     let placement = Placement { overrides, ..Placement::on(&soc) };
+
+    let mut request = request(args, &recipe);
+    if let Some(wish) = wish(args)? {
+        let (slices, table) = slices::plan(dir, &request, &context, &placement, &soc, wish)?;
+        request.slices = Some(slices);
+        if !args.quiet && !args.json {
+            show(&table);
+        }
+    }
+    let imported = mcv_import::import(dir, &request)?;
+    imported.config.warnings.iter().for_each(|w| eprintln!("mcv-compile: warning: {w}"));
     let Some(program) = optimize(imported.program.clone(), &context, &placement, args)? else { return Ok(None) };
     if args.explain {
         show(&explain::table(&program, &context, Costs::of(&soc))?);
@@ -96,6 +105,16 @@ fn request(args: &CompileArgs, recipe: &Recipe) -> Request {
         pictures: args.pictures,
         max_ratio: args.max_ratio,
         kv: recipe.kv,
+        slices: args.slices,
+    }
+}
+
+fn wish(args: &CompileArgs) -> Result<Option<Wish>> {
+    match (args.slices, args.ttft_target) {
+        (Some(slices), _) => Ok(Some(Wish::Slices(slices))),
+        (None, Some(seconds)) if seconds.is_finite() && seconds > 0.0 => Ok(Some(Wish::FirstToken(seconds))),
+        (None, Some(seconds)) => Err(Error::input(format!("--ttft-target {seconds}: write seconds, e.g. 2.5"))),
+        (None, None) => Ok(None),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod predict;
 pub mod progress;
 pub mod recipe;
 pub mod report;
+pub mod slices;
 pub mod soc;
 pub mod stdout;
 mod stock;

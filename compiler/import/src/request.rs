@@ -20,6 +20,8 @@ pub struct Request {
     pub max_ratio: f64,
     /// Format of the KV cache.
     pub kv: Elem,
+    /// Most slices that a picture is cut into, the whole not counted; none: as the checkpoint says.
+    pub slices: Option<u32>,
 }
 
 /// KV cache rows when the user says nothing.
@@ -52,12 +54,23 @@ pub struct Imported {
 /// Names file and field, and what to do.
 pub fn import(dir: &Path, request: &Request) -> Result<Imported> {
     let checkpoint = Checkpoint::open(dir).map_err(|e| Error::input(e.to_string()))?;
-    let config = ModelConfig::read(dir).map_err(|e| Error::input(e.to_string()))?;
+    let mut config = ModelConfig::read(dir).map_err(|e| Error::input(e.to_string()))?;
+    config.image.max_slice_nums = slices(&config, request)?;
     let facts = TextFacts::read(dir, &config).map_err(|e| Error::input(e.to_string()))?;
     let sizes = sizes(&config, request)?;
     let program = family::build(&checkpoint, &config, &sizes)?;
     let TextFacts { chat, stop, tokenizer_json: tokenizer } = facts;
     Ok(Imported { checkpoint, config, sizes, program, chat, stop, tokenizer })
+}
+
+fn slices(config: &ModelConfig, request: &Request) -> Result<u32> {
+    let own = config.image.max_slice_nums;
+    match request.slices {
+        Some(slices) if slices == 0 || slices > own => {
+            Err(Error::input(format!("--slices {slices}: this model is made for 1 to {own} slices (max_slice_nums)")))
+        }
+        slices => Ok(slices.unwrap_or(own)),
+    }
 }
 
 fn sizes(config: &ModelConfig, request: &Request) -> Result<Sizes> {

@@ -33,7 +33,8 @@ pub struct Predicted {
 }
 
 impl Predicted {
-    fn range(&self) -> String {
+    /// For people: `1.40 (0.93-2.10)`.
+    pub fn range(&self) -> String {
         let digits = if self.value < 10.0 { 2 } else { usize::from(self.value < 100.0) };
         let (low, high) = (self.value / self.error, self.value * self.error);
         format!("{:.digits$} ({low:.digits$}-{high:.digits$})", self.value)
@@ -121,7 +122,14 @@ pub fn predict(model: &Model, soc: &Soc, targets: &[&dyn Target]) -> Result<Figu
 pub fn compiled(model: &Model, soc: &Soc, targets: &[&dyn Target]) -> Result<Program> {
     let dir = model.write()?;
     let recipe = recipe::load("q4")?;
-    let request = Request { context: Some(4096), prefill_chunk: CHUNK, pictures: 1, max_ratio: 16.0, kv: recipe.kv };
+    let request = Request {
+        context: Some(4096),
+        prefill_chunk: CHUNK,
+        pictures: 1,
+        max_ratio: 16.0,
+        kv: recipe.kv,
+        slices: None,
+    };
     let place = format!("{}/", dir.path().display());
     let named = |e: Error| Error::input(e.to_string().replace(&place, ""));
     let mut program = mcv_import::import(dir.path(), &request).map_err(named)?.program;
