@@ -289,6 +289,7 @@ fn chat(c: &ChatTemplate, stop: &[u32]) -> m::Chat {
         placeholder: c.placeholder.clone(),
         after_image: c.after_image.clone(),
         stop: stop.to_vec(),
+        thinking: c.thinking.clone(),
     }
 }
 

@@ -18,6 +18,8 @@ pub struct ChatTemplate {
     pub system: Around,
     pub user: Around,
     pub assistant: Around,
+    /// Before an answer that the model may think about first, where it can.
+    pub thinking: Option<String>,
     pub image_id: Option<Around>,
     pub overview: Around,
     pub slice: Around,
@@ -179,6 +181,7 @@ impl ChatTemplate {
                 (self.system, self.user, self.assistant) = (turn("system"), turn("user"), turn("assistant"));
                 self.default_system = (version == Version::V2_6).then(|| "You are a helpful assistant.".into());
                 if version >= Version::V4_5 {
+                    self.thinking = Some(self.assistant.0.clone());
                     self.assistant.0.push_str("<think>\n\n</think>\n\n");
                 }
                 self.stop = vec!["<|im_end|>".into(), "<|endoftext|>".into()];

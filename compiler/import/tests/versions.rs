@@ -201,6 +201,8 @@ fn prompts_of_2_6_and_later() {
         (v4_5(), None, "<|im_start|>assistant\n<think>\n\n</think>\n\n"),
     ] {
         let chat = ChatTemplate::of(&config(keys));
+        let thinking = answer.contains("<think>").then_some("<|im_start|>assistant\n");
+        assert_eq!(chat.thinking.as_deref(), thinking);
         assert_eq!((chat.bos, chat.default_system.as_deref()), (None, system));
         assert_eq!(chat.system, pair("<|im_start|>system\n", "<|im_end|>\n"));
         assert_eq!(chat.user, pair("<|im_start|>user\n", "<|im_end|>\n"));

@@ -381,6 +381,9 @@ pub struct Chat {
     /// Token ids that end an answer.
     #[prost(uint32, repeated, tag = "13")]
     pub stop: Vec<u32>,
+    /// Before an answer that the model may think about first; absent: it has no such mode.
+    #[prost(string, optional, tag = "14")]
+    pub thinking: Option<String>,
 }
 
 /// Generation defaults of the checkpoint.

@@ -58,6 +58,7 @@ typedef struct mcv_options {
     uint64_t seed;     /* Equal seeds give equal answers. */
     const char *units; /* Units to use, e.g. "cpu" or "cpu,gpu". Default: all that the model is compiled for. */
     const char *cache; /* Folder for programs that the GPU's driver built. Default: the user's cache folder. */
+    uint32_t thinking; /* 1: the model thinks before it answers, if it can (4.5); its thoughts are part of the answer. */
 } mcv_options;
 
 /* Costs of the last turn. Set `size` to sizeof(mcv_stats_t) before the call. Bytes are bytes, times are seconds. */

@@ -23,6 +23,7 @@ pub struct McvOptions {
     pub seed: u64,
     pub units: *const c_char,
     pub cache: *const c_char,
+    pub thinking: u32,
 }
 
 /// Options without pointers.
@@ -31,6 +32,7 @@ pub(super) struct Read {
     open: Options,
     max_tokens: Option<usize>,
     sampling: Option<Sampling>,
+    thinking: bool,
 }
 
 /// Reads as many bytes as the caller's structure has; the rest is zero.
@@ -73,6 +75,7 @@ pub(super) unsafe fn read(options: *const McvOptions) -> Result<Read> {
             repetition_penalty: known.repetition_penalty,
             seed: known.seed,
         }),
+        thinking: known.thinking != 0,
     })
 }
 
@@ -86,6 +89,7 @@ impl Read {
         if let Some(sampling) = self.sampling {
             session.set_sampling(sampling)?;
         }
+        session.set_thinking(self.thinking)?;
         Ok(session)
     }
 }

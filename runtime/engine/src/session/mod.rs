@@ -105,6 +105,15 @@ impl Session {
         self.max_tokens = tokens;
     }
 
+    /// Whether the model thinks before it answers, from the next turn on: off until this is called. Thoughts are part
+    /// of the answer, between `<think>` and `</think>`.
+    ///
+    /// # Errors
+    /// The model has no such mode.
+    pub fn set_thinking(&mut self, on: bool) -> Result<()> {
+        Ok(self.chat.set_thinking(on)?)
+    }
+
     /// Puts a picture before the text of the next [`Session::say`].
     pub fn image(&mut self, picture: Rgb) {
         self.pictures.push(picture);

@@ -128,6 +128,7 @@ fn template(chat: wire::Chat, queries: u32) -> Template {
         system: pair(chat.system),
         user: pair(chat.user),
         assistant: pair(chat.assistant),
+        thinking: chat.thinking,
         image: ImageTemplate {
             id: chat.image_id.map(|a| (a.before, a.after)),
             overview: pair(chat.overview),

@@ -25,6 +25,8 @@ pub struct Template {
     pub user: (String, String),
     /// Before the answer, and what closes it once the next turn follows.
     pub assistant: (String, String),
+    /// Before an answer that the model may think about first, where it can.
+    pub thinking: Option<String>,
     /// How a picture is written.
     pub image: ImageTemplate,
     /// Tokens that end an answer.
@@ -82,6 +84,7 @@ pub struct Chat {
     pieces: Resolved,
     stop: Vec<u32>,
     placeholder: u32,
+    thinks: bool,
 }
 
 /// The control tokens of each template string, found once.
@@ -91,6 +94,7 @@ struct Resolved {
     system: Pair,
     user: Pair,
     assistant: Pair,
+    thinking: Option<Vec<Piece>>,
     id: Option<Pair>,
     overview: Pair,
     slice: Pair,
@@ -114,7 +118,26 @@ impl Chat {
         let placeholder = single(tokenizer, "image.placeholder", &image.placeholder)?;
         let stop = template.stop.iter().map(|s| single(tokenizer, "stop", s)).collect::<Result<_, _>>()?;
         let pieces = Resolved::new(&template, tokenizer);
-        Ok(Self { template, pieces, stop, placeholder })
+        Ok(Self { template, pieces, stop, placeholder, thinks: false })
+    }
+
+    /// Whether the model thinks before it answers, from the next turn on; its thoughts are part of the answer.
+    ///
+    /// # Errors
+    /// [`TextError::Turn`] if the model has no such mode.
+    pub fn set_thinking(&mut self, on: bool) -> Result<(), TextError> {
+        if on && self.pieces.thinking.is_none() {
+            return Err(TextError::Turn(
+                "this model has no thinking mode (MiniCPM-V 4.5 has); leave it off".to_owned(),
+            ));
+        }
+        self.thinks = on;
+        Ok(())
+    }
+
+    /// What precedes an answer.
+    fn answer(&self) -> &[Piece] {
+        self.pieces.thinking.as_deref().filter(|_| self.thinks).unwrap_or(&self.pieces.assistant.0)
     }
 
     /// The ids that end an answer.
@@ -159,6 +182,7 @@ impl Resolved {
             system: pair(&template.system),
             user: pair(&template.user),
             assistant: pair(&template.assistant),
+            thinking: template.thinking.as_deref().map(one),
             id: image.id.as_ref().map(pair),
             overview: pair(&image.overview),
             slice: pair(&image.slice),
@@ -210,7 +234,7 @@ impl Conversation {
         }
         out.text(text);
         out.add(&chat.pieces.user.1);
-        out.add(&chat.pieces.assistant.0);
+        out.add(chat.answer());
         self.images += images.len() as u32;
         self.turns += 1;
         Ok(out.pieces)

@@ -5,11 +5,13 @@
 
 mod chat;
 mod detokenize;
+mod preset;
 mod sample;
 mod stream;
 mod tokenizer;
 
 pub use chat::{Chat, Conversation, Grid, ImageTemplate, Piece, Prompt, Template};
+pub use preset::Preset;
 pub use sample::{Sampler, Sampling};
 pub use stream::TextStream;
 pub use tokenizer::{Part, Tokenizer};

@@ -117,3 +117,19 @@ fn templates_must_fit_the_tokenizer() {
     assert_eq!(chat.stop_ids(), [380, 378]);
     assert_eq!(chat.placeholder_id(), 377);
 }
+
+#[test]
+fn thinking_begins_the_answer_otherwise() {
+    let tok = fixtures::tokenizer("nano");
+    let mut chat = Chat::new(fixtures::v4_5(), &tok).expect("chat");
+    let ids = |chat: &Chat| Conversation::new().prompt(chat, &tok, &[], "Hi", None).expect("turn").ids;
+    let silent = ids(&chat);
+    chat.set_thinking(true).expect("4.5 can");
+    let thinking = ids(&chat);
+    assert!(silent.starts_with(&thinking), "the closed thoughts are left out");
+    assert!(silent.len() >= thinking.len() + 3, "{silent:?} {thinking:?}");
+    chat.set_thinking(false).expect("off is always possible");
+    assert_eq!(ids(&chat), silent);
+    let mut other = Chat::new(fixtures::v4_0(), &tok).expect("chat");
+    assert!(other.set_thinking(true).is_err_and(|why| why.to_string().contains("no thinking mode")));
+}

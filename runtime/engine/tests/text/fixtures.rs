@@ -154,6 +154,7 @@ pub fn v2_6() -> Template {
         system: pair("<|im_start|>system\n", "<|im_end|>\n"),
         user: pair("<|im_start|>user\n", "<|im_end|>\n"),
         assistant: pair("<|im_start|>assistant\n", "<|im_end|>\n"),
+        thinking: None,
         image: image_with_slices(),
         stop: vec!["<|im_end|>".to_owned(), "<|endoftext|>".to_owned()],
     }
@@ -165,7 +166,7 @@ pub fn v4_0() -> Template {
 
 pub fn v4_5() -> Template {
     let assistant = pair("<|im_start|>assistant\n<think>\n\n</think>\n\n", "<|im_end|>\n");
-    Template { assistant, ..v4_0() }
+    Template { assistant, thinking: Some("<|im_start|>assistant\n".to_owned()), ..v4_0() }
 }
 
 pub fn v2_5() -> Template {
@@ -176,6 +177,7 @@ pub fn v2_5() -> Template {
         system: pair(&around("system"), "<|eot_id|>"),
         user: pair(&around("user"), "<|eot_id|>"),
         assistant: pair(&around("assistant"), "<|eot_id|>"),
+        thinking: None,
         image: ImageTemplate { queries: 24, ..image_with_images() },
         stop: vec!["<|eot_id|>".to_owned()],
     }

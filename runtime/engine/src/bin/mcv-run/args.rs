@@ -2,12 +2,12 @@
 
 use mcv_runtime::Options;
 use mcv_runtime::device::threads::{Arrangement, Split};
-use mcv_runtime::text::Sampling;
+use mcv_runtime::text::{Preset, Sampling};
 use std::path::PathBuf;
 
 /// Asks a MiniCPM-V model (.mcv) about pictures.
 #[derive(clap::Parser)]
-#[command(version, group = clap::ArgGroup::new("words").required(true).args(["prompt", "chat", "prompts"]))]
+#[command(version, group = clap::ArgGroup::new("words").required(true).args(["prompt", "preset", "chat", "prompts"]))]
 pub struct Args {
     /// The model that mcv-compile wrote
     pub model: PathBuf,
@@ -17,6 +17,9 @@ pub struct Args {
     /// What to say to the model; - reads stdin
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,
+    /// Say what an everyday job needs: ocr or caption
+    #[arg(long, value_name = "JOB", value_parser = preset)]
+    pub preset: Option<Preset>,
     /// Hold a conversation: each line of stdin is a message
     #[arg(long, conflicts_with = "json")]
     pub chat: bool,
@@ -72,6 +75,9 @@ pub struct Args {
     /// Compare the whole model with its digests first
     #[arg(long)]
     pub verify: bool,
+    /// Let the model think before it answers, where it can (4.5)
+    #[arg(long)]
+    pub think: bool,
     /// Print statistics to stderr
     #[arg(long)]
     pub stats: bool,
@@ -112,6 +118,10 @@ impl Args {
     }
 }
 
+fn preset(name: &str) -> Result<Preset, String> {
+    Preset::named(name).ok_or_else(|| format!("give {}", Preset::NAMES.join(" or ")))
+}
+
 fn not_negative(text: &str) -> Result<f32, String> {
     number(text, |n| n >= 0.0, "a number, 0 or more")
 }
@@ -142,10 +152,13 @@ mod tests {
     #[test]
     fn wrong_usage_is_refused() {
         let parse = |words: &[&str]| Args::try_parse_from([&["mcv-run", "m.mcv"], words].concat()).is_ok();
+        assert!(parse(&["--preset", "ocr", "--image", "x"]));
         assert!(parse(&["--prompt", "a", "--image", "x", "--image", "y", "--temperature", "0"]));
         for wrong in [
             &[][..],
             &["--prompt", "a", "--chat"],
+            &["--prompt", "a", "--preset", "ocr"],
+            &["--preset", "sing"],
             &["--chat", "--json"],
             &["--prompts", "f", "--image", "x"],
             &["--prompt", "a", "--temperature", "-1"],

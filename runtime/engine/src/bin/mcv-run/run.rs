@@ -5,6 +5,7 @@ use crate::output::{Stream, print_profile, print_stats};
 use crate::{Failure, batch};
 use mcv_runtime::Session;
 use mcv_runtime::image::{Rgb, decode};
+use mcv_runtime::text::Preset;
 use serde_json::json;
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -13,13 +14,14 @@ use std::path::Path;
 pub fn run(args: &Args) -> Result<(), Failure> {
     let mut session = Session::open(&args.model, &args.options()?)?;
     session.set_sampling(args.sampling(session.sampling()))?;
+    session.set_thinking(args.think)?;
     if let Some(tokens) = args.max_tokens {
         session.set_max_tokens(tokens as usize);
     }
     for path in &args.image {
         session.image(read_picture(path)?);
     }
-    match (&args.prompt, &args.prompts) {
+    match (args.prompt.as_deref().or(args.preset.map(Preset::prompt)), &args.prompts) {
         (Some(prompt), _) => ask(args, &mut session, prompt)?,
         (None, Some(prompts)) => batch::run(args, &mut session, prompts)?,
         (None, None) => chat(args, &mut session)?,
