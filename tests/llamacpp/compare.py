@@ -1,6 +1,6 @@
 """Sets mcv against llama.cpp on the same weights: taking turns, with as many threads, and prints medians and ratios.
 
-    python3 compare.py MODEL.mcv GGUF_DIR [--threads 2] [--rounds 3] [--only decode,vision] [--contention] [--json FILE]
+    python3 compare.py MODEL.mcv GGUF_DIR [--threads 2] [--rounds 3] [--only decode:64,vision] [--contention] [--json FILE]
 
 GGUF_DIR is what convert.py wrote. Every round asks all sides for every figure, one after the other, in turning order; a
 ratio is the median of the rounds' ratios, so that a machine whose speed drifts treats both alike. Round 0 warms up and is
@@ -50,7 +50,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="turns that count")
     parser.add_argument("--picture-rounds", type=int, help="turns for pictures of many slices [default: --rounds]")
-    parser.add_argument("--only", type=lambda s: s.split(","), help="of prefill,decode,vision,first,limits")
+    parser.add_argument("--only", type=lambda s: s.split(","), help="of prefill,decode,vision,first,limits, or e.g. decode:64")
     parser.add_argument("--contention", action="store_true", help="decode again beside a busy process of lowest priority")
     parser.add_argument("--quants", type=lambda s: s.split(","), default=["Q4_0", "Q4_K_M"])
     parser.add_argument("--level", help="instruction set level of mcv's kernels")
@@ -75,10 +75,10 @@ def check(args):
 
 def compare(args):
     """All figures that were asked for."""
-    wanted = lambda name: args.only is None or name in args.only
+    wanted = lambda name, size="": args.only is None or name in args.only or f"{name}:{size}" in args.only
     ours = Ours(args)
-    vision = args.gguf / "mmproj-f16.gguf"
-    sides = [ours] + [Llama(args, args.gguf / f"llm-{q}.gguf", None if i else vision) for i, q in enumerate(args.quants)]
+    # Vision is the same file for all quants: the first one's worker stands for it.
+    sides = [ours] + [Llama(args, quant, pictures=i == 0) for i, quant in enumerate(args.quants)]
     report = {
         "cpu": cpu(), "load_before": os.getloadavg()[0], "threads": args.threads, "rounds": args.rounds,
         "sides": [s.name for s in sides],
@@ -86,14 +86,14 @@ def compare(args):
     }
     try:
         for phase, size in FIGURES:
-            if wanted(phase):
+            if wanted(phase, size):
                 report["figures"].append(turns(args, sides, phase, size))
         if args.contention:
             report["contention"] = contention(args, sides)
     finally:
         for side in sides:
             side.close()
-    report["whole"] = [starts(args, sides, picture) for _, picture in WHOLE if wanted("first")]
+    report["whole"] = [starts(args, sides, picture) for _, picture in WHOLE if wanted("first", picture or "text")]
     report["limits"] = ours.limits() if wanted("limits") else None
     report["load_after"] = os.getloadavg()[0]
     return report

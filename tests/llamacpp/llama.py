@@ -40,10 +40,10 @@ class Model:
         self.vocab = api.llama_model_get_vocab(self.handle)
         self.tokens = api.llama_vocab_n_tokens(self.vocab)
 
-    def tokenize(self, text):
-        """Token ids of a text without any special ones."""
+    def tokenize(self, text, special=False):
+        """Token ids of a text; names of special tokens in it are such tokens only if `special`."""
         room = (api.llama_token * (len(text.encode()) + 8))()
-        count = api.llama_tokenize(self.vocab, text.encode(), len(text.encode()), room, len(room), False, False)
+        count = api.llama_tokenize(self.vocab, text.encode(), len(text.encode()), room, len(room), False, special)
         if count < 0:
             raise Fault("the text has more tokens than bytes")
         return list(room[:count])

@@ -128,20 +128,20 @@ class Ours:
 class Llama:
     """worker.py on one GGUF file."""
 
-    def __init__(self, args, model, mmproj=None):
-        self.args, self.model, self.mmproj, self.talk = args, Path(model), mmproj, None
-        self.name = "llama.cpp " + self.model.stem.removeprefix("llm-")
+    def __init__(self, args, quant, pictures):
+        self.args, self.pictures, self.talk, self.name = args, pictures, None, f"llama.cpp {quant}"
+        self.model, self.mmproj = args.gguf / f"llm-{quant}.gguf", args.gguf / "mmproj-f16.gguf"
 
     def files(self):
-        return [self.model] + ([self.mmproj] if self.mmproj else [])
+        return [self.model, self.mmproj]
 
     def command(self, *more):
-        vision = ["--mmproj", self.mmproj] if self.mmproj else []
+        vision = ["--mmproj", self.mmproj] if self.pictures else []
         return [sys.executable, HERE / "worker.py", self.model, "--threads", self.args.threads, *vision, *more]
 
     def seconds(self, phase, size):
-        """As for Ours; none for a picture without vision part."""
-        if phase == "vision" and not self.mmproj:
+        """As for Ours; none for a picture if another side shows it."""
+        if phase == "vision" and not self.pictures:
             return None
         self.talk = self.talk or Talk(self.command())
         answer = self.talk.ask({"phase": phase, "size": size})
@@ -149,7 +149,7 @@ class Llama:
 
     def first(self, picture):
         """As for Ours, without what Python itself takes."""
-        if picture and not self.mmproj:
+        if picture and not self.pictures:
             return None
         more = ["--picture", picture] if picture else []
         return whole(self.command("--first", QUESTION, *more))[2]

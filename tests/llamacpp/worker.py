@@ -96,7 +96,7 @@ def first_token(args, llama):
     if args.picture:
         rows = llama.Vision(args.mmproj, model).ask(context, args.picture, args.first)
     else:
-        ids = model.tokenize(llama.CHAT.format(args.first))
+        ids = model.tokenize(llama.CHAT.format(args.first), special=True)
         context.feed(ids)
         rows = len(ids)
     context.likeliest()
