@@ -128,7 +128,7 @@ def turns(args, sides, phase, size):
                 found[side.name].append(answer[0])
             if answer:
                 counts[side.name] = answer[1]
-        print(f"{phase} {size}: round {number}", file=sys.stderr)
+                progress(f"{phase} {size}", number, side, answer[0])
     unit = "slices" if phase == "vision" else "tokens"
     return {"name": f"{phase} {size}", "unit": unit, "counts": counts, "seconds": found}
 
@@ -141,7 +141,8 @@ def starts(args, sides, picture):
             answer = side.first(picture)
             if answer and number > 0:
                 found[side.name].append(answer)
-        print(f"first token, {picture or 'text'}: round {number}", file=sys.stderr)
+            if answer:
+                progress(f"first token, {picture or 'text'}", number, side, answer["seconds"])
     return {"name": f"start to first token, {'picture ' + picture if picture else 'text'}", "runs": found}
 
 
@@ -156,9 +157,15 @@ def contention(args, sides):
             alone = side.seconds("decode", 64)[0]
             with Busy():
                 beside = side.seconds("decode", 64)[0]
+            progress(f"decode 64 alone {alone:.2f} s, beside another", number, side, beside)
             if number > 0:
                 found[side.name].append(alone / beside / fair)
     return {"fair_share": fair, "kept": {name: statistics.median(kept) for name, kept in found.items()}, "rounds": found}
+
+
+def progress(what, number, side, seconds):
+    """A line for whoever waits."""
+    print(f"{what}: round {number}, {side.name}: {seconds:.2f} s", file=sys.stderr)
 
 
 def cpu():
