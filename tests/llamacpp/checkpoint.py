@@ -5,7 +5,10 @@ import mmap
 import struct
 from pathlib import Path
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:
+    raise SystemExit("the package numpy is missing: pip install gguf llama-cpp-python") from None
 
 # Widest header that is believed.
 MAX_HEADER = 100 << 20

@@ -11,9 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from checkpoint import Checkpoint, Fault
+from checkpoint import Checkpoint, Fault, np
 
 try:
     import gguf

@@ -13,9 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
-from checkpoint import Fault
+from checkpoint import Fault, np
 from sides import whole
 
 MOST = 512
