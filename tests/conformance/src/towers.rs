@@ -61,6 +61,8 @@ pub fn kernels(panels: Layout) -> Vec<Kernel> {
     vec![
         product(Elem::Bf16, 48, 588, &[Bias, Add]),
         product(Elem::F16, 127, 588, &[Bias, Add]),
+        // Positions of 2.0: weights of a table of 27 x 27 entries.
+        product(Elem::Bf16, 33, 729, &[Add]),
         product(Elem::F32, 16, 33, &[]),
         product(per_row(1152), 96, 1152, &[Bias]),
         product(per_row(1152), 127, 1152, &[Bias, act(Act::GeluTanh)]),
