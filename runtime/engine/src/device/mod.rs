@@ -4,6 +4,7 @@ pub mod accelerator;
 pub mod cores;
 pub mod features;
 pub mod hexagon;
+pub mod kept;
 pub mod library;
 pub mod memory;
 pub mod opencl;

@@ -16,6 +16,7 @@ use bind::Bound;
 use homes::Homes;
 use mcv_artifact::manifest::{Manifest, Phase, Port};
 use mcv_artifact::{Archive, Mapped};
+use std::path::PathBuf;
 use std::sync::Arc;
 use trial::Trials;
 
@@ -44,6 +45,8 @@ pub struct Unit {
     /// Regions of attached segments, by segment.
     attached: Vec<Option<usize>>,
     trials: Trials,
+    /// Where verdicts on the device's kernels are kept.
+    verdicts: Option<PathBuf>,
 }
 
 impl Unit {
@@ -53,7 +56,12 @@ impl Unit {
             Ok(device) => (Some(device), vec![]),
             Err(why) => (None, vec![format!("no {name}: {why}; its work runs on the CPU")]),
         };
-        Unit { name: name.into(), device, notes, attached: vec![], trials: Trials::default() }
+        Unit { name: name.into(), device, notes, attached: vec![], trials: Trials::default(), verdicts: None }
+    }
+
+    /// The same, with its kernels' verdicts kept in a file that belongs to this device and program.
+    pub fn remembering(self, verdicts: Option<PathBuf>) -> Self {
+        Unit { verdicts, ..self }
     }
 }
 
@@ -69,7 +77,12 @@ impl Machine {
         let homes = Homes::new(&manifest, &mut units)?;
         for unit in &mut units {
             unit.attached = vec![None; manifest.segments.len()];
-            unit.trials = Trials::new(manifest.kernels.len());
+            unit.trials = Trials::new(manifest.kernels.len(), unit.verdicts.take());
+            for kernel in unit.trials.failed() {
+                let text = &manifest.kernels[kernel].text;
+                unit.notes
+                    .push(format!("{}: {text} runs on the CPU: it failed when this device first ran it", unit.name));
+            }
         }
         let phases = manifest.phases.iter().map(|p| Bound::new(p, &manifest, &library)).collect();
         Ok(Machine {

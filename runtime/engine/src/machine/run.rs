@@ -28,6 +28,7 @@ impl Machine {
             }
             next = steps.end;
         }
+        self.units.iter_mut().for_each(|unit| unit.trials.keep());
         self.claim_memory()
     }
 

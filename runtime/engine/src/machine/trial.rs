@@ -1,48 +1,87 @@
 //! A device's kernels are tried once each on real data: the CPU computes the same result, and a kernel that disagrees
-//! is never used. Drivers miscompile; users must not notice.
+//! is never used. Drivers miscompile; users must not notice. Verdicts are kept per device and program, so that the
+//! trial happens at the first run only.
 
 use super::Machine;
+use crate::device::kept::{self, Magic};
 use crate::error::Result;
+use std::path::PathBuf;
 
 /// Largest difference as a share of the largest value: the device may compute in half precision.
 const TOLERANCE: f32 = 2e-2;
 /// Steps of an 8-bit value by which results may differ.
 const STEPS: u8 = 2;
 
+/// First bytes of a file of verdicts: a byte per kernel, as [`Trial`].
+const MAGIC: &Magic = b"mcvtry01";
+
 /// What is known of each kernel.
 #[derive(Debug, Clone, Default)]
-pub struct Trials(Vec<Trial>);
+pub struct Trials {
+    verdicts: Vec<Trial>,
+    /// Where verdicts are kept.
+    file: Option<PathBuf>,
+    /// Whether there are verdicts that the file lacks.
+    news: bool,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trial {
-    Pending,
-    Good,
-    Bad,
+    Pending = 0,
+    Good = 1,
+    Bad = 2,
+}
+
+impl Trial {
+    fn of(byte: u8) -> Trial {
+        match byte {
+            1 => Trial::Good,
+            2 => Trial::Bad,
+            _ => Trial::Pending,
+        }
+    }
 }
 
 impl Trials {
-    /// Nothing is known of `kernels` kernels.
-    pub fn new(kernels: usize) -> Self {
-        Trials(vec![Trial::Pending; kernels])
+    /// What `file` tells of `kernels` kernels; nothing is known without.
+    pub fn new(kernels: usize, file: Option<PathBuf>) -> Self {
+        let kept = file.as_deref().and_then(|file| kept::read(file, MAGIC)).filter(|kept| kept.len() == kernels);
+        let verdicts = kept.map(|kept| kept.into_iter().map(Trial::of).collect());
+        Trials { verdicts: verdicts.unwrap_or_else(|| vec![Trial::Pending; kernels]), file, news: false }
+    }
+
+    /// Keeps new verdicts. A file that can't be written costs another trial at the next start, nothing else.
+    pub fn keep(&mut self) {
+        if let (true, Some(file)) = (std::mem::take(&mut self.news), &self.file) {
+            let bytes: Vec<u8> = self.verdicts.iter().map(|v| *v as u8).collect();
+            let _ = kept::write(file, MAGIC, &bytes);
+        }
+    }
+
+    /// Kernels that failed.
+    pub fn failed(&self) -> impl Iterator<Item = usize> {
+        self.verdicts.iter().enumerate().filter(|(_, v)| **v == Trial::Bad).map(|(kernel, _)| kernel)
     }
 
     /// Whether the kernel has not failed.
     pub fn trusted(&self, kernel: usize) -> bool {
-        self.0.get(kernel).is_some_and(|t| *t != Trial::Bad)
+        self.verdicts.get(kernel).is_some_and(|t| *t != Trial::Bad)
     }
 
     /// Whether the kernel ran before.
     pub fn tried(&self, kernel: usize) -> bool {
-        self.0.get(kernel).is_some_and(|t| *t != Trial::Pending)
+        self.verdicts.get(kernel).is_some_and(|t| *t != Trial::Pending)
     }
 
-    /// Uses no kernel any more.
+    /// Uses no kernel any more; what is kept stays as it was.
     pub fn distrust_all(&mut self) {
-        self.0.fill(Trial::Bad);
+        self.verdicts.fill(Trial::Bad);
+        self.file = None;
     }
 
     fn set(&mut self, kernel: usize, good: bool) {
-        self.0[kernel] = if good { Trial::Good } else { Trial::Bad };
+        self.verdicts[kernel] = if good { Trial::Good } else { Trial::Bad };
+        self.news = true;
     }
 }
 
@@ -153,12 +192,32 @@ mod tests {
 
     #[test]
     fn a_kernel_that_failed_is_never_trusted_again() {
-        let mut trials = Trials::new(2);
+        let mut trials = Trials::new(2, None);
         assert!(trials.trusted(0) && !trials.tried(0) && !trials.trusted(2));
         trials.set(0, false);
         trials.set(1, true);
         assert!(!trials.trusted(0) && trials.tried(0) && trials.trusted(1));
         trials.distrust_all();
         assert!(!trials.trusted(1));
+    }
+
+    #[test]
+    fn verdicts_are_kept_and_damaged_ones_forgotten() {
+        let folder = tempfile::tempdir().expect("folder");
+        let file = folder.path().join("device.trials");
+        let open = || Trials::new(3, Some(file.clone()));
+        let mut first = open();
+        first.set(0, true);
+        first.set(2, false);
+        first.keep();
+        let mut second = open();
+        assert!(second.tried(0) && !second.tried(1) && second.tried(2));
+        assert_eq!(second.failed().collect::<Vec<_>>(), [2]);
+        second.distrust_all();
+        second.keep();
+        assert!(open().trusted(0), "a device that failed once may be well again");
+        assert!(!Trials::new(4, Some(file.clone())).tried(0), "another program's verdicts");
+        std::fs::write(&file, b"mcvtry01 and nonsense").expect("written");
+        assert!(!open().tried(0));
     }
 }

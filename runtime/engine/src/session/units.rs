@@ -6,9 +6,9 @@ use crate::device::hexagon::Hexagon;
 use crate::device::opencl::{OpenCl, Text};
 use crate::error::{Error, Result};
 use crate::machine::Unit;
-use mcv_artifact::Archive;
 use mcv_artifact::manifest::{Library, Manifest, Segment, Step};
-use std::path::PathBuf;
+use mcv_artifact::{Archive, Digest};
+use std::path::{Path, PathBuf};
 
 type Opened = std::result::Result<Box<dyn Accelerator>, String>;
 
@@ -25,22 +25,36 @@ pub(super) fn open(archive: &Archive, manifest: &Manifest, options: &Options) ->
         return Err(Error::Input(format!("this artifact has no unit {unknown}; it has {have}")));
     }
     let wanted = |unit: &String| options.units.as_ref().is_none_or(|units| units.contains(unit));
-    let device = |name: &String| match wanted(name) {
+    let unit = |name: &String| match wanted(name) {
         true => device(name, archive, manifest, options),
-        false => Err("it was not asked for".into()),
+        false => Unit::new(name, Err("it was not asked for".into())),
     };
-    Ok(manifest.units.iter().map(|name| Unit::new(name, device(name))).collect())
+    Ok(manifest.units.iter().map(unit).collect())
 }
 
-fn device(name: &str, archive: &Archive, manifest: &Manifest, options: &Options) -> Opened {
+fn device(name: &str, archive: &Archive, manifest: &Manifest, options: &Options) -> Unit {
     let library = manifest.libraries.iter().find(|l| l.unit == name);
-    let library = library.ok_or("the artifact holds no kernels for it")?;
-    let object = archive.read(&library.entry, MAX_BYTES).map_err(|e| e.to_string())?;
-    match library.family.as_str() {
-        "opencl" => opencl(library, &object, manifest, options),
-        "hexagon" => hexagon(library, &object),
+    let program = library.ok_or_else(|| "the artifact holds no kernels for it".to_string()).and_then(|library| {
+        archive.read(&library.entry, MAX_BYTES).map(|program| (library, program)).map_err(|e| e.to_string())
+    });
+    let (library, program) = match program {
+        Ok(found) => found,
+        Err(why) => return Unit::new(name, Err(why)),
+    };
+    let cache = options.cache.clone().or_else(cache_folder);
+    let device = match library.family.as_str() {
+        "opencl" => opencl(library, &program, manifest, cache.as_deref()),
+        "hexagon" => hexagon(library, &program),
         family => Err(format!("this runtime knows no family {family}")),
-    }
+    };
+    let verdicts = device.as_ref().ok().and_then(|device| Some(verdicts(cache.as_deref()?, &**device, &program)));
+    Unit::new(name, device).remembering(verdicts)
+}
+
+/// Where verdicts on a program's kernels are kept: by device, driver and program.
+fn verdicts(cache: &Path, device: &dyn Accelerator, program: &[u8]) -> PathBuf {
+    let key = [device.describe().as_bytes(), &Digest::of(program).0].concat();
+    cache.join(format!("{}.trials", Digest::of(&key)))
 }
 
 fn hexagon(library: &Library, program: &[u8]) -> Opened {
@@ -49,11 +63,10 @@ fn hexagon(library: &Library, program: &[u8]) -> Opened {
     Ok(Box::new(device))
 }
 
-fn opencl(library: &Library, text: &[u8], manifest: &Manifest, options: &Options) -> Opened {
+fn opencl(library: &Library, text: &[u8], manifest: &Manifest, cache: Option<&Path>) -> Opened {
     let source = std::str::from_utf8(text).map_err(|e| format!("{}: {e}", library.entry))?;
-    let cache = options.cache.clone().or_else(cache_folder);
     let segment = segments(manifest, &library.unit).map(|s| s.bytes).max().unwrap_or(0);
-    let text = Text { source, symbols: &library.symbols, segment, cache: cache.as_deref() };
+    let text = Text { source, symbols: &library.symbols, segment, cache };
     let device = OpenCl::open(&text).map_err(|e| e.to_string())?;
     Ok(Box::new(device))
 }

@@ -1,11 +1,11 @@
 //! Building a text on the device, or loading what was built before.
 //!
-//! A built program is kept as `<key>.clbin`, the key being the SHA-256 of device, driver, options and text. The file is
-//! [`MAGIC`], the SHA-256 of the rest, the driver's binary. Whatever is wrong with it, the text is built again and the
-//! file replaced, in silence.
+//! A built program is kept as `<key>.clbin`, the key being the SHA-256 of device, driver, options and text. Whatever is
+//! wrong with the file, the text is built again and the file replaced, in silence.
 
 use super::api::{self, Id, check, sized};
 use super::driver::Driver;
+use crate::device::kept::{self, Magic};
 use crate::error::{Error, Result};
 use mcv_artifact::Digest;
 use std::ffi::CString;
@@ -14,9 +14,7 @@ use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
 /// First bytes of a cached program; another form of the file gets another number.
-const MAGIC: &[u8; 8] = b"mcvocl01";
-/// Bytes before the binary.
-const HEADER: usize = MAGIC.len() + 32;
+const MAGIC: &Magic = b"mcvocl01";
 /// Most text of a compiler's message that an error repeats.
 const MESSAGE: usize = 2000;
 
@@ -56,7 +54,7 @@ impl Program {
             let file = cache_file(folder, &self.driver.name(), options, text);
             // A cache that can't be written costs time, nothing else.
             if let Some(binary) = self.binary() {
-                let _ = write(&file, &binary);
+                let _ = kept::write(&file, MAGIC, &binary);
             }
         }
     }
@@ -82,8 +80,7 @@ impl Program {
     }
 
     fn load(driver: &Arc<Driver>, file: &Path, options: &str) -> Option<Self> {
-        let bytes = std::fs::read(file).ok()?;
-        let binary = unwrap(&bytes)?;
+        let binary = kept::read(file, MAGIC)?;
         let (pointer, length, mut status, mut code) = (binary.as_ptr(), binary.len(), 0, 0);
         // SAFETY: one binary of the length given for one device, copied by the call.
         let id = unsafe {
@@ -141,49 +138,9 @@ fn cache_file(folder: &Path, device: &str, options: &str, text: &str) -> PathBuf
     folder.join(format!("{}.clbin", Digest::of([device, options, text].join("\0").as_bytes())))
 }
 
-/// The binary in a file's bytes, if they are whole.
-fn unwrap(bytes: &[u8]) -> Option<&[u8]> {
-    let binary = bytes.get(HEADER..)?;
-    let whole = bytes.starts_with(MAGIC) && bytes[MAGIC.len()..HEADER] == Digest::of(binary).0;
-    (whole && !binary.is_empty()).then_some(binary)
-}
-
-/// Writes beside the file, then renames: readers see the old file or the new one.
-fn write(file: &Path, binary: &[u8]) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let beside = file.with_extension(format!("{}.tmp", std::process::id()));
-    let bytes = [MAGIC.as_slice(), &Digest::of(binary).0, binary].concat();
-    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, file));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&beside);
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn damaged_files_are_not_read() {
-        let folder = tempfile::tempdir().expect("folder");
-        let file = folder.path().join("deep/er/x.clbin");
-        write(&file, b"binary").expect("written");
-        let bytes = std::fs::read(&file).expect("read");
-        assert_eq!(unwrap(&bytes), Some(b"binary".as_slice()));
-        for end in 0..bytes.len() {
-            assert_eq!(unwrap(&bytes[..end]), None);
-        }
-        for at in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 1;
-            assert_eq!(unwrap(&damaged), None);
-        }
-        let names: Vec<_> = std::fs::read_dir(file.parent().expect("parent")).expect("list").collect();
-        assert_eq!(names.len(), 1, "no temporary file is left");
-    }
 
     #[test]
     fn the_key_holds_device_options_and_text() {
