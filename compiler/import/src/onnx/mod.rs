@@ -6,6 +6,7 @@ pub mod dtype;
 pub mod eval;
 pub mod graph;
 pub mod infer;
+pub mod language;
 pub mod ops;
 pub mod read;
 pub mod rules;

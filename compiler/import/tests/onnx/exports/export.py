@@ -5,9 +5,11 @@
 import os, sys, warnings
 import onnx, torch, torch.nn as nn, torch.nn.functional as F
 from mcv_reference.config import LLMConfig
-from mcv_reference.llm import Attention, MLP, RMSNorm, rope_tables
+from mcv_reference.llm import LLM, Attention, MLP, RMSNorm, rope_tables
 
 warnings.filterwarnings("ignore")
+SMALL = dict(vocab_size=32, hidden_size=16, intermediate_size=12, num_layers=2, num_heads=4, num_kv_heads=2, head_dim=4, rope_theta=1e4)
+QWEN2, QWEN3 = LLMConfig(**SMALL, qkv_bias=True), LLMConfig(**SMALL, qk_norm=True)
 C = LLMConfig(hidden_size=16, intermediate_size=12, num_heads=4, num_kv_heads=2, head_dim=4, qkv_bias=True, rope_theta=1e4)
 
 
@@ -61,10 +63,26 @@ class NotRotary(nn.Module):
         return h * a.cos() + turned * a.sin()
 
 
+class Language(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.llm = LLM(c)
+        for name, p in self.llm.named_parameters():
+            p.data = torch.randn_like(p) * 0.2 + ("norm" in name)
+
+    def forward(self, ids):
+        x = self.llm.embed(ids)
+        cos, sin = rope_tables(self.llm.c, torch.arange(0, x.shape[1]), seq_len=1)
+        for layer in self.llm.model.layers:
+            x = layer(x, cos, sin, None)
+        return self.llm.logits(self.llm.model.norm(x))
+
+
 JOBS = [("layer-norm-script-14", lambda: nn.LayerNorm(16)), ("rms-norm-script-14", lambda: RMSNorm(16, 1e-6)), ("rms-norm-dynamo-18", lambda: RMSNorm(16, 1e-6)),
         ("gelu-erf-script-14", lambda: Gelu("none")), ("gelu-tanh-script-14", lambda: Gelu("tanh")), ("gelu-tanh-dynamo-18", lambda: Gelu("tanh")),
         ("swiglu-script-14", lambda: MLP(C)), ("swiglu-dynamo-18", lambda: MLP(C)), ("attention-script-14", Rotated), ("attention-dynamo-18", Rotated),
-        ("attention-dynamo-23", Rotated), ("not-gelu", NotGelu), ("not-rms-norm", NotRms), ("not-causal", NotCausal), ("not-rotary", NotRotary)]
+        ("attention-dynamo-23", Rotated), *[(f"llm-{n}-{e}", lambda c=c: Language(c)) for n, c in (("qwen2", QWEN2), ("qwen3", QWEN3)) for e in ("script-14", "dynamo-18")],
+        ("not-gelu", NotGelu), ("not-rms-norm", NotRms), ("not-causal", NotCausal), ("not-rotary", NotRotary)]
 
 
 def strip(path):
@@ -80,7 +98,7 @@ def main(out):
     os.makedirs(out, exist_ok=True)
     for name, make in JOBS:
         torch.manual_seed(3)
-        module, x, path = make().eval(), torch.randn(1, 5, 16), os.path.join(out, name + ".onnx")
+        module, x, path = make().eval(), torch.arange(5)[None] if name.startswith("llm") else torch.randn(1, 5, 16), os.path.join(out, name + ".onnx")
         opset = int(name.rsplit("-", 1)[1]) if name[-1].isdigit() else 14
         if "dynamo" in name:
             torch.onnx.export(module, (x,), path, dynamo=True, dynamic_shapes=({1: torch.export.Dim("tokens", min=2, max=64)},), external_data=False,

@@ -1,0 +1,122 @@
+//! The language model of an ONNX export: its weights by name, the program built on them computes what the export does,
+//! and what differs from the config is refused by node.
+
+mod support;
+
+use mcv_import::config::LlmConfig;
+use mcv_import::onnx::graph::{Attr, Graph};
+use mcv_import::onnx::language::{Weights, language};
+use mcv_import::onnx::{self, Tensor, dtype::DType, rules};
+use mcv_import::{Imported, Request};
+use mcv_ir::{Elem, HostTensor, Machine, Source};
+use serde_json::json;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use support::Sketch;
+
+const CONTEXT: u32 = 16;
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx/exports").join(format!("llm-{name}.onnx"))
+}
+
+/// A directory of zeros with the fixtures' sizes: its config and program.
+fn imported(kind: &str) -> Imported {
+    let version = if kind == "qwen3" { 4.5 } else { 2.6 };
+    let sizes = json!({
+        "version": version, "use_image_id": true, "hidden_size": 16, "intermediate_size": 12, "vocab_size": 32,
+        "rope_theta": 10000.0, "mcv_resampler_heads": 1, "head_dim": 4,
+    });
+    let dir = Sketch::new(sizes).write();
+    let request = Request { context: Some(CONTEXT), prefill_chunk: 8, kv: Elem::F32, ..support::request() };
+    let mut imported = mcv_import::import(dir.path(), &request).unwrap_or_else(|e| panic!("{e}"));
+    // The sketch's weights are BF16, the exports' F32.
+    imported.program.weights.iter_mut().filter(|w| w.ty.elem == Elem::Bf16).for_each(|w| w.ty.elem = Elem::F32);
+    imported
+}
+
+fn simplified(path: &Path) -> Graph {
+    let mut graph = onnx::read(path).unwrap_or_else(|e| panic!("{e}"));
+    rules::simplify(&mut graph);
+    graph
+}
+
+/// Numbers of a program's weight, from the export where it has them, else zeros.
+fn load(weights: &Weights, imported: &Imported, source: &Source) -> Vec<f32> {
+    let Source::Stored { tensor, rows, transposed } = source else { panic!("{source:?}") };
+    let shape = &imported.checkpoint.tensor(tensor).expect("the sketch has it").shape;
+    let width: u64 = shape.iter().skip(1).product();
+    let Some(weight) = weights.get(tensor) else {
+        return vec![0.0; (u64::from(rows.end - rows.start) * width) as usize];
+    };
+    assert!(!transposed && rows.start == 0, "{tensor}");
+    let tensor = weight.constant.load().expect("it loads");
+    let upright = if weight.turned { tensor.transposed(&[1, 0]).expect("a matrix") } else { (*tensor).clone() };
+    assert_eq!(upright.shape().iter().map(|n| *n as u64).collect::<Vec<_>>(), *shape);
+    upright.to_reals().into_iter().map(|x| x as f32).collect()
+}
+
+#[test]
+fn the_program_on_the_recognized_weights_computes_what_the_export_does() {
+    for kind in ["qwen2", "qwen3"] {
+        let imported = imported(kind);
+        for exporter in ["script-14", "dynamo-18"] {
+            let path = file(&format!("{kind}-{exporter}"));
+            let graph = onnx::read(&path).expect("good");
+            let weights =
+                language(&path, &simplified(&path), &imported.config.llm, CONTEXT).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(weights.len(), if kind == "qwen2" { 27 } else { 25 });
+            let ids = [3.0, 17.0, 8.0, 8.0, 30.0, 1.0];
+            let given = Tensor::whole(DType::I64, vec![1, 6], ids.iter().map(|i| *i as i128).collect()).expect("ids");
+            let name = graph.value(graph.inputs[0]).name.clone();
+            let want = onnx::eval(&graph, &HashMap::from([(name, given)])).expect("it runs")[0].to_reals();
+            let load = |s: &Source| Ok(load(&weights, &imported, s));
+            let mut machine = Machine::new(&imported.program, &load).expect("weights load");
+            let row = |v: &[f32]| HostTensor::new([v.len()], v.to_vec()).expect("a row");
+            let inputs = [
+                ("token_ids", row(&ids)),
+                ("positions", row(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0])),
+                ("image_rows", row(&[-1.0; 6])),
+            ];
+            let out = machine.run("prefill", &[("pos", 0)], &inputs).unwrap_or_else(|e| panic!("{e}"));
+            let (have, last) = (&out["logits"].data, &want[5 * 32..]);
+            let worst = have.iter().zip(last).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+            let range = last.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+            assert!(have.len() == 32 && worst < 1e-4 * range, "{kind} {exporter}: logits differ by {worst} of {range}");
+        }
+    }
+}
+
+fn refused(change: impl FnOnce(&mut Graph, &mut LlmConfig), words: &[&str]) {
+    let (path, mut config) = (file("qwen2-dynamo-18"), imported("qwen2").config.llm);
+    let mut graph = simplified(&path);
+    change(&mut graph, &mut config);
+    let error = language(&path, &graph, &config, CONTEXT).expect_err("refused").to_string();
+    for word in words.iter().chain(&["llm-qwen2-dynamo-18.onnx"]) {
+        assert!(error.contains(word), "{word:?} is not in {error:?}");
+    }
+}
+
+fn set(graph: &mut Graph, op: &str, name: &str, value: Attr) {
+    let node = graph.nodes.iter_mut().find(|n| n.op.name == op).expect("there is one");
+    node.attrs.insert(name.into(), value);
+}
+
+#[test]
+fn what_differs_from_the_config_is_refused_by_node() {
+    refused(|g, _| set(g, "RMSNormalization", "epsilon", Attr::Float(1e-3)), &["(RMSNormalization)", "epsilon"]);
+    refused(|g, _| set(g, "Attention", "scale", Attr::Float(1.0)), &["(Attention)", "scale"]);
+    refused(|g, _| set(g, "Attention", "is_causal", Attr::Int(0)), &["(Attention)", "causal"]);
+    refused(|g, _| set(g, "Attention", "softcap", Attr::Float(30.0)), &["(Attention)", "cap"]);
+    refused(|g, _| set(g, "SwiGLU", "alpha", Attr::Float(1.7)), &["(SwiGLU)", "alpha"]);
+    refused(|g, _| set(g, "RotaryEmbedding", "interleaved", Attr::Int(1)), &["(RotaryEmbedding)", "halves"]);
+    refused(|_, c| c.rope_theta = 5e5, &["(Mul)", "rope_theta"]);
+    refused(|_, c| c.num_kv_heads = 4, &["(Reshape)", "heads"]);
+    refused(|_, c| c.num_layers = 1, &["graph "]);
+    refused(|_, c| c.num_layers = 3, &["graph ", "Add is expected"]);
+    refused(|_, c| c.qk_norm = true, &["RMSNormalization is expected"]);
+    refused(|_, c| c.qkv_bias = false, &["MatMul is expected"]);
+    refused(|_, c| c.scale_depth = 1.4, &["residual"]);
+    refused(|_, c| c.scale_emb = 12.0, &["factor of 12"]);
+    refused(|_, c| c.dim_model_base = 8, &["factor of 0.5"]);
+}
