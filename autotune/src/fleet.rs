@@ -186,8 +186,10 @@ impl Worker<'_> {
         self.hot = false;
         let name = self.device.name();
         let elsewhere = self.plan.priors.iter().filter(|r| r.phase == phase && r.soc != hello.soc);
-        let mut priors: Vec<Setting> =
-            elsewhere.map(|r| space::transferred(&hello, phase, &r.setting)).take(PRIORS).collect();
+        let mut elsewhere: Vec<&ThreadRecord> = elsewhere.collect();
+        elsewhere.sort_by(|a, b| space::distance(&hello.soc, &a.soc).total_cmp(&space::distance(&hello.soc, &b.soc)));
+        let elsewhere = elsewhere.into_iter().map(|r| space::transferred(&hello, phase, &r.setting));
+        let mut priors: Vec<Setting> = elsewhere.take(PRIORS).collect();
         priors.dedup();
         let mut found = assign::search(&hello, phase, budget, &priors, &mut |setting| {
             let sample = self.sample(phase, setting, &mut notes)?;

@@ -22,6 +22,8 @@ pub struct Bar {
     pub prefill: Option<f64>,
     /// Tokens per second of a decode.
     pub decode_per_second: Option<f64>,
+    /// Largest resident memory of the process in MiB.
+    pub peak_mib: Option<f64>,
 }
 
 /// One of a bar's figures.
@@ -95,10 +97,11 @@ fn core_cell(cells: &mut String, core: &Core, used: &[usize]) {
 
 fn bars(page: &mut String, waterfall: &Waterfall) {
     page.push_str("<h2>What each optimization brings</h2>");
-    let kinds: [(&str, Figure); 3] = [
+    let kinds: [(&str, Figure); 4] = [
         ("Picture, seconds", |b| b.vision),
         ("Prefill, seconds", |b| b.prefill),
         ("Decode, tokens per second", |b| b.decode_per_second),
+        ("Peak resident memory, MiB", |b| b.peak_mib),
     ];
     for (title, value) in kinds {
         let values: Vec<(&str, f64)> =
@@ -124,7 +127,9 @@ fn bars(page: &mut String, waterfall: &Waterfall) {
         }
         page.push_str("</svg>");
     }
-    page.push_str("<p>Measured on the device at hand by switching one optimization off each. Not measured:</p><ul>");
+    page.push_str(
+        "<p>Each bar is a run with what its line names switched on, on the device at hand. Left out:</p><ul>",
+    );
     for why in &waterfall.left_out {
         let _ = write!(page, "<li>{}", escaped(why));
     }

@@ -14,6 +14,9 @@ const JOINING: f64 = 0.01;
 /// Fast cores that saturate memory, roughly, on all devices known to us.
 const SATURATING: f64 = 3.0;
 
+/// Cores of one kind that a name is believed.
+const MOST_CORES: usize = 1024;
+
 /// Allowed cores of equal speed, fastest first.
 pub fn clusters(cores: &[Core]) -> Vec<Vec<Core>> {
     let mut clusters: Vec<Vec<Core>> = Vec::new();
@@ -141,6 +144,30 @@ pub fn neighbours(cores: &[Core], set: &[usize]) -> Vec<Vec<usize>> {
     found
 }
 
+/// How far one kind of device is from another, by their names, `aarch64 2x50+1x100`: the mean difference of the speeds
+/// of their cores, fastest first; endless between architectures, and where a name tells no cores.
+pub fn distance(a: &str, b: &str) -> f64 {
+    let cores = |name: &str| -> Option<(String, Vec<f64>)> {
+        let (arch, kinds) = name.split_once(' ')?;
+        let mut speeds: Vec<f64> = Vec::new();
+        for kind in kinds.split('+') {
+            let (count, percent) = kind.split_once('x')?;
+            let (count, percent) = (count.parse::<usize>().ok()?, percent.parse::<f64>().ok()?);
+            speeds.extend(std::iter::repeat_n(percent / 100.0, count.min(MOST_CORES)));
+        }
+        speeds.sort_by(|x, y| y.total_cmp(x));
+        Some((arch.to_owned(), speeds))
+    };
+    match (cores(a), cores(b)) {
+        (Some((arch, a)), Some((other, b))) if arch == other => {
+            let most = a.len().max(b.len());
+            let speed = |of: &[f64], i: usize| of.get(i).copied().unwrap_or(0.0);
+            (0..most).map(|i| (speed(&a, i) - speed(&b, i)).abs()).sum::<f64>() / most.max(1) as f64
+        }
+        _ => f64::INFINITY,
+    }
+}
+
 /// What won elsewhere, on this device: as many threads on its fastest cores, with the same policy.
 pub fn transferred(hello: &Hello, phase: &str, elsewhere: &Setting) -> Setting {
     let fastest = clusters(&hello.cores).concat();
@@ -151,4 +178,20 @@ pub fn transferred(hello: &Hello, phase: &str, elsewhere: &Setting) -> Setting {
     let threads = elsewhere.threads.clamp(1, fastest.len().max(1));
     let kv = elsewhere.kv.clone().filter(|kv| hello.kv.contains(kv)).or(default(hello, phase).kv);
     Setting { threads: if cores.is_empty() { threads } else { cores.len() }, cores, kv, ..elsewhere.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_are_nearer_than_strangers() {
+        let phone = "aarch64 2x28+3x86+2x81+1x100";
+        let near = distance(phone, "aarch64 2x30+5x85+1x100");
+        let far = distance(phone, "aarch64 4x100");
+        assert!(distance(phone, phone) == 0.0 && near < far && far < 1.0, "{near} {far}");
+        for stranger in ["x86_64 8x100", "two cores", "aarch64 ?", "", "aarch64 99999999999999999999x1"] {
+            assert_eq!(distance(phone, stranger), f64::INFINITY, "{stranger}");
+        }
+    }
 }

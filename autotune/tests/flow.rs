@@ -96,7 +96,7 @@ fn a_device_is_tuned_through_crashes() {
     let place = Place::new();
     ok(place.tune().arg("--report").arg(place.path("page.html")).args(["--device", "sim:apple-m1"]).output().unwrap());
     let page = std::fs::read_to_string(place.path("page.html")).unwrap();
-    assert!(page.contains("<polyline") && page.contains("local devices only"));
+    assert!(page.contains("<polyline") && page.contains("simulated: + threads found here"));
     std::fs::remove_file(place.path("model.tuning.yaml")).unwrap();
 
     let text = ok(place.tune().arg("--json").output().unwrap());

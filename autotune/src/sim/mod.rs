@@ -31,6 +31,11 @@ pub struct Sim {
 }
 
 impl Sim {
+    /// Tokens or slices of a run of a phase.
+    pub fn count(&self, phase: &str) -> f64 {
+        self.config.phases.get(phase).map_or(1.0, |p| p.count)
+    }
+
     /// The device of that name; equal seeds give equal runs.
     ///
     /// # Errors
@@ -121,7 +126,7 @@ impl Device for Sim {
         self.heat.run(seconds, world::busy(&self.config, &placed));
         Ok(Sample {
             seconds,
-            count: self.config.phases.get(phase).map_or(1.0, |p| p.count),
+            count: self.count(phase),
             cores: placed.cores,
             notes,
             temperature: Some(self.heat.degrees()),

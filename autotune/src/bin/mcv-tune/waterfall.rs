@@ -3,8 +3,11 @@
 
 use crate::args::Args;
 use mcv_ir::{Error, Result};
+use mcv_tune::device::Device;
 use mcv_tune::fleet::Outcome;
 use mcv_tune::report::{Bar, Waterfall};
+use mcv_tune::sim::Sim;
+use mcv_tune::space;
 use serde_json::Value;
 use std::process::Command;
 
@@ -17,7 +20,7 @@ const WEAKEST: &str = "neon";
 /// Runs per bar.
 const REPEAT: &str = "3";
 
-/// The bars of this machine; none on other devices.
+/// The bars of this machine, or of the first simulated device; none on phones.
 ///
 /// # Errors
 /// The measuring program fails.
@@ -28,8 +31,13 @@ pub fn measure(args: &Args, outcomes: &[Outcome]) -> Result<Waterfall> {
             .to_owned(),
     ];
     if !outcomes.iter().any(|o| o.device == "local") {
-        left_out.push("all bars: they are measured on local devices only".into());
-        return Ok(Waterfall { bars: vec![], left_out });
+        let simulated = outcomes.iter().find_map(|o| o.device.strip_prefix("sim:"));
+        let Some(name) = simulated else {
+            left_out.push("all bars: they are measured on local and simulated devices only".into());
+            return Ok(Waterfall { bars: vec![], left_out });
+        };
+        left_out.push("compilation, NPU: a simulated device has no kernels and no other unit".into());
+        return Ok(Waterfall { bars: simulated_bars(&Sim::new(name, args.seed)?, outcomes), left_out });
     }
     let units = outcomes.first().is_some_and(|o| o.hello.units.iter().any(|u| !u.is_empty()));
     let cpu: &[&str] = if units { &["--units", "cpu"] } else { &[] };
@@ -47,6 +55,27 @@ pub fn measure(args: &Args, outcomes: &[Outcome]) -> Result<Waterfall> {
         false => left_out.push("NPU: this device, or this model, has no unit beside the CPU".into()),
     }
     Ok(Waterfall { bars, left_out })
+}
+
+/// Default threads, then those found, without noise.
+fn simulated_bars(sim: &Sim, outcomes: &[Outcome]) -> Vec<Bar> {
+    let name = sim.name();
+    let bar = |title: &str, found: bool| {
+        let seconds = |phase: &str| {
+            let record = &outcomes.iter().find(|o| o.device == name && o.record.phase == phase)?.record;
+            let default = space::default(sim.hello(), phase);
+            Some(sim.truth(phase, if found { &record.setting } else { &default }))
+        };
+        let decode = |seconds: f64| sim.count("decode") / seconds;
+        Bar {
+            name: format!("simulated: {title}"),
+            vision: seconds("vision"),
+            prefill: seconds("prefill"),
+            decode_per_second: seconds("decode").map(decode),
+            peak_mib: None,
+        }
+    };
+    vec![bar("default threads", false), bar("+ threads found here", true)]
 }
 
 fn bar(args: &Args, name: &str, options: &[&str]) -> Result<Bar> {
@@ -68,5 +97,6 @@ fn bar(args: &Args, name: &str, options: &[&str]) -> Result<Bar> {
         vision: seconds("vision").map(|s| s.0),
         prefill: seconds("prefill").map(|s| s.0),
         decode_per_second: seconds("decode").map(|s| s.1),
+        peak_mib: value.get("peak_rss_bytes").and_then(Value::as_f64).map(|b| b / f64::from(1 << 20)),
     })
 }
