@@ -59,7 +59,7 @@ impl Report {
             );
         }
         text + &format!(
-            "opening            {:9.4} s\nartifact {:.0} MiB, peak resident {:.0} MiB, of it now anonymous {:.0} MiB\n",
+            "opening            {:9.4} s\nartifact {:.0} MiB, peak resident {:.0} MiB, of it anonymous {:.0} MiB\n",
             self.opening,
             mib(self.artifact_bytes),
             mib(self.status.peak),
