@@ -2,12 +2,17 @@
 
 use mcv_ir::target::Level;
 
-/// The CPU's name as the system tells it.
+/// The processor's name as the system tells it: of phones the chip's (`SM8650`), else the CPU's.
 pub fn cpu_name() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = info.lines().find_map(|l| l.strip_prefix("model name"));
-    let name = line.and_then(|l| l.split(':').nth(1)).map(str::trim);
-    name.map_or_else(|| format!("unknown {}", std::env::consts::ARCH), str::to_string)
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let field = |name: &str| {
+        let line = info.lines().find_map(|l| l.strip_prefix(name))?;
+        line.split(':').nth(1).map(|value| value.trim().to_string())
+    };
+    let chip = Some(read("/sys/devices/soc0/machine").trim().to_string());
+    let mut names = [chip, field("model name"), field("Hardware")].into_iter().flatten();
+    names.find(|n| !n.is_empty()).unwrap_or_else(|| format!("unknown {}", std::env::consts::ARCH))
 }
 
 /// The strongest of `levels` (weakest first) whose features this CPU has; AMX is left to the runtime, which asks the

@@ -214,9 +214,22 @@ fn measurements_replace_estimates() {
     let program = placed(&ALL, placement).unwrap();
     assert!(shares(&program, "vision").iter().all(|(unit, _)| *unit != "npu"));
     let context = Context { recipe: &formats(), targets: &ALL };
-    let measured = |_: &str, _: &str| Some(0.25);
-    let rows = explain_with(&program, &context, Costs { soc: &soc, records: Some(&measured) });
-    assert!(rows.iter().filter(|r| !r.kernel.starts_with("move")).all(|r| r.seconds == 0.25 && r.bound == "measured"));
+    let rows = |seconds: f64| {
+        let measured = move |kernel: &str, _: &str| (!kernel.contains("@panels")).then_some(seconds);
+        let mut rows = explain_with(&program, &context, Costs { soc: &soc, records: Some(&measured) });
+        rows.retain(|r| !r.kernel.starts_with("move"));
+        rows
+    };
+    for (once, twice) in rows(0.25).iter().zip(&rows(0.5)) {
+        assert_eq!((once.bound, twice.bound), ("measured", "measured"));
+        assert!(
+            (twice.seconds / once.seconds - 2.0).abs() < 1e-9,
+            "{}: {} {}",
+            once.kernel,
+            once.seconds,
+            twice.seconds
+        );
+    }
 }
 
 /// The constants of `cost::rates` are what the published figures give, and their errors are not smaller than those of

@@ -55,7 +55,9 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let targets = units.targets();
     let context = Context { recipe: &recipe, targets: &targets };
     let overrides = place::parse_overrides(args.place.as_deref().unwrap_or_default())?;
-    let placement = Placement { overrides, ..Placement::on(&soc) };
+    let known = tuning::known(args)?;
+    let measured = tuning::measured(&known, &soc);
+    let placement = Placement { overrides, records: Some(measured), ..Placement::on(&soc) };
 
     let mut request = request(args, &recipe);
     if let Some(wish) = wish(args)? {
@@ -69,12 +71,13 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     imported.config.warnings.iter().for_each(|w| eprintln!("mcv-compile: warning: {w}"));
     let Some(program) = optimize(imported.program.clone(), &context, &placement, args)? else { return Ok(None) };
     if args.explain {
-        show(&explain::table(&program, &context, Costs::of(&soc))?);
+        let costs = placement.costs().unwrap_or(Costs::of(&soc));
+        show(&explain::table(&program, &context, costs)?);
     }
     let plan = plan::build(&program, &search_limits())?;
     plan::check_budget(&program, &plan, budget(args, &soc)?)?;
 
-    let records = tuning::records(&plan, &units.cpu, args)?;
+    let records = tuning::records(known, &plan, &units.cpu, args)?;
     let levels = args.levels.as_deref().unwrap_or(&soc.levels);
     let choice = Choice { levels, stock: args.stock_kernels, records, quiet: args.quiet };
     let libraries = emit::libraries(&plan, &units, &choice)?;

@@ -21,6 +21,8 @@ const FAMILIES: [&str; 2] = ["x86-64", "aarch64"];
 struct File {
     name: String,
     title: String,
+    #[serde(default)]
+    reports: Vec<String>,
     cpu_family: String,
     #[serde(default)]
     levels: Vec<String>,
@@ -101,6 +103,7 @@ pub fn load(name: &str) -> Result<Soc> {
     if soc.name == "host" {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
         soc.clusters.iter_mut().for_each(|c| c.count = cores);
+        soc.reports.push(mcv_tune::machine::cpu_name());
     }
     Ok(soc)
 }
@@ -129,6 +132,7 @@ impl File {
         Soc {
             name: self.name,
             title: self.title,
+            reports: self.reports,
             cpu_family: self.cpu_family,
             levels: self.levels,
             clusters: self.clusters.into_iter().map(ClusterLine::into_cluster).collect(),

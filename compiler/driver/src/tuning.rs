@@ -3,28 +3,40 @@
 use crate::args::CompileArgs;
 use crate::progress::Progress;
 use mcv_ir::plan::Plan;
+use mcv_ir::soc::Soc;
 use mcv_ir::target::Target;
 use mcv_ir::{Error, Kernel, Op, Result};
+use mcv_passes::cost;
 use mcv_targets::toolchain::Toolchain;
 use mcv_tune::kernels::cache::Cache;
 use mcv_tune::kernels::runner::Here;
 use mcv_tune::kernels::{Event, Request, tune};
 use mcv_tune::{Record, Records, machine};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Runs of a candidate, see [`Request::runs`].
 const RUNS: usize = 12;
 
-/// The records that this build uses.
-pub fn records(plan: &Plan, target: &(dyn Target + Sync), args: &CompileArgs) -> Result<Records> {
-    match (&args.tune, &args.tuning) {
-        (Some(path), _) => {
-            let records = measure(plan, target, args.quiet)?;
-            records.write(path)?;
-            Ok(records)
-        }
-        (None, Some(path)) => Records::read(path),
-        (None, None) => Ok(Records::default()),
-    }
+/// Earlier records, if the user gives some.
+pub fn known(args: &CompileArgs) -> Result<Records> {
+    args.tuning.as_deref().map_or_else(|| Ok(Records::default()), Records::read)
+}
+
+/// The records that this build uses: new ones where the user wants to measure, else those known.
+pub fn records(known: Records, plan: &Plan, target: &(dyn Target + Sync), args: &CompileArgs) -> Result<Records> {
+    let Some(path) = &args.tune else { return Ok(known) };
+    let records = measure(plan, target, args.quiet)?;
+    records.write(path)?;
+    Ok(records)
+}
+
+/// What records say to placement: seconds by kernel and unit, as far as they were measured on this device.
+pub fn measured(records: &Records, soc: &Soc) -> Arc<dyn cost::Records + Send + Sync> {
+    let here = |r: &&Record| soc.reports.iter().any(|name| r.machine.contains(name.as_str()));
+    let entry = |r: &Record| ((cost::without_panels(&r.kernel), r.unit.clone()), r.seconds);
+    let seconds: HashMap<(String, String), f64> = records.records.iter().filter(here).map(entry).collect();
+    Arc::new(move |kernel: &str, unit: &str| seconds.get(&(kernel.to_string(), unit.to_string())).copied())
 }
 
 fn measure(plan: &Plan, target: &(dyn Target + Sync), quiet: bool) -> Result<Records> {
@@ -59,4 +71,36 @@ fn gain(records: &[Record]) -> String {
         "{changed} changed, {:.2}x the default schedules' speed (measured, one call of each, one thread)",
         default / tuned.max(1e-12)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_records_of_the_device_count() {
+        let record = |machine: &str, seconds: f64| Record {
+            kernel: "matmul(q8/32[1,64]@summed, q4/32[96,64]@panels16x8) -> f32[1,96]".into(),
+            level: "i8mm".into(),
+            machine: machine.into(),
+            unit: "cpu".into(),
+            driver: String::new(),
+            emitter: mcv_tune::record::EMITTER,
+            tile_m: 1,
+            tile_n: 1,
+            unroll: 1,
+            prefetch: 0,
+            seconds,
+            default_seconds: seconds,
+            gain: None,
+            failed: 0,
+        };
+        let records = Records { records: vec![record("SM8650", 0.5), record("MT6989", 0.25)], ..Records::default() };
+        let phone = crate::soc::load("snapdragon8g3").expect("a SoC file");
+        let seconds = |unit: &str| {
+            let kernel = "matmul(q8/32[1,64]@summed, q4/32[96,64]) -> f32[1,96]";
+            measured(&records, &phone).seconds(kernel, unit)
+        };
+        assert_eq!((seconds("cpu"), seconds("npu")), (Some(0.5), None));
+    }
 }

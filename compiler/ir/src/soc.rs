@@ -8,6 +8,8 @@ pub struct Soc {
     pub name: String,
     /// For people.
     pub title: String,
+    /// What devices with it say of themselves: a tuning record counts if its machine's name holds one of these.
+    pub reports: Vec<String>,
     /// Instruction set family of the CPU: `x86-64` or `aarch64`.
     pub cpu_family: String,
     /// Feature levels of the CPU that exist on the device, weakest first; empty: not said.

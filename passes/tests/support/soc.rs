@@ -16,6 +16,7 @@ pub fn phone() -> Soc {
     };
     Soc {
         name: "phone".into(),
+        reports: vec![],
         title: "a phone".into(),
         cpu_family: "fake".into(),
         levels: vec![],
