@@ -32,6 +32,7 @@ pub fn options(recipe: &str, output: &Path) -> CompileArgs {
         context: None,
         prefill_chunk: 256,
         slices: None,
+        ttft_target: None,
         pictures: 1,
         max_ratio: 16.0,
         ram_budget: None,
