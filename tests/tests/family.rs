@@ -21,7 +21,8 @@ fn checkpoint(version: &str) -> TempDir {
 }
 
 fn import(dir: &Path) -> Imported {
-    let request = Request { context: Some(256), prefill_chunk: 128, pictures: 1, max_ratio: 2.25, kv: Elem::F32 };
+    let request =
+        Request { context: Some(256), prefill_chunk: 128, pictures: 1, max_ratio: 2.25, kv: Elem::F32, slices: None };
     mcv_import::import(dir, &request).expect("the fixture is valid")
 }
 
