@@ -1,4 +1,5 @@
-//! A Hugging Face directory: which tensors there are, and their numbers row by row when the packer asks.
+//! Weights by name: which tensors there are, and their numbers row by row when the packer asks. Plain safetensors of a
+//! Hugging Face directory are read here; other formats hand in their own [`Rows`].
 
 use crate::error::{ImportError, Result};
 use crate::safetensors::{TensorEntry, read_header};
@@ -8,13 +9,31 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+/// The numbers of tensors, in whatever files they are.
+pub trait Rows: std::fmt::Debug + Send + Sync {
+    /// The file that an error about a tensor names.
+    fn path(&self, entry: &TensorEntry) -> &Path;
+
+    /// Rows `begin..end` (in range) of a tensor seen as `[shape[0], rest]`, as f32.
+    ///
+    /// # Errors
+    /// What is wrong with the tensor, without its place.
+    fn read(&self, entry: &TensorEntry, begin: u64, end: u64) -> std::result::Result<Vec<f32>, String>;
+}
+
 /// The weights of a checkpoint, by name.
 #[derive(Debug)]
 pub struct Checkpoint {
     dir: PathBuf,
+    tensors: BTreeMap<String, TensorEntry>,
+    rows: Box<dyn Rows>,
+}
+
+/// Shards whose tensors are rows of bytes.
+#[derive(Debug)]
+struct Shards {
     paths: Vec<PathBuf>,
     files: Vec<File>,
-    tensors: BTreeMap<String, TensorEntry>,
 }
 
 impl Checkpoint {
@@ -37,9 +56,13 @@ impl Checkpoint {
                 }
             }
         }
-        let checkpoint = Checkpoint { dir: dir.to_path_buf(), paths, files, tensors };
-        checkpoint.check_index()?;
-        Ok(checkpoint)
+        check_index(dir, &paths, &tensors)?;
+        Ok(Checkpoint::of(dir, tensors, Box::new(Shards { paths, files })))
+    }
+
+    /// Tensors of another format under their Hugging Face names.
+    pub fn of(dir: &Path, tensors: BTreeMap<String, TensorEntry>, rows: Box<dyn Rows>) -> Checkpoint {
+        Checkpoint { dir: dir.to_path_buf(), tensors, rows }
     }
 
     /// Its directory.
@@ -57,34 +80,43 @@ impl Checkpoint {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Every tensor of the index is where it says.
-    fn check_index(&self) -> Result<()> {
-        let path = self.dir.join(INDEX);
-        let Some(map) = weight_map(&self.dir)? else { return Ok(()) };
-        for (name, shard) in map {
-            let found = self.tensors.get(&name).map(|t| self.paths[t.file].clone());
-            if found.as_deref() != Some(&self.dir.join(&shard)) {
-                let why = format!("should be in {shard} but is not there; download that shard again");
-                return Err(ImportError::new(&path, &format!("weight_map.{name}"), why));
-            }
-        }
-        Ok(())
-    }
-
     /// Rows `begin..end` of a tensor seen as `[shape[0], rest]`, as f32. Any number of threads may read at once.
     pub fn read_rows(&self, entry: &TensorEntry, begin: u64, end: u64) -> Result<Vec<f32>> {
-        let path = &self.paths[entry.file];
-        let fail = |why: String| ImportError::new(path, &format!("tensor {}", entry.name), why);
-        let elem = entry.elem().map_err(fail)?;
+        let fail = |why: String| ImportError::new(self.rows.path(entry), &format!("tensor {}", entry.name), why);
         let rows = entry.shape.first().copied().unwrap_or(1);
         if begin > end || end > rows {
             return Err(fail(format!("has {rows} rows; {begin}..{end} were asked for")));
         }
-        let row = entry.len / rows.max(1);
+        self.rows.read(entry, begin, end).map_err(fail)
+    }
+}
+
+impl Rows for Shards {
+    fn path(&self, entry: &TensorEntry) -> &Path {
+        &self.paths[entry.file]
+    }
+
+    fn read(&self, entry: &TensorEntry, begin: u64, end: u64) -> std::result::Result<Vec<f32>, String> {
+        let elem = entry.elem()?;
+        let row = entry.len / entry.shape.first().copied().unwrap_or(1).max(1);
         let mut bytes = vec![0; ((end - begin) * row) as usize];
-        read_at(&self.files[entry.file], &mut bytes, entry.begin + begin * row).map_err(|e| fail(e.to_string()))?;
+        read_at(&self.files[entry.file], &mut bytes, entry.begin + begin * row).map_err(|e| e.to_string())?;
         Ok(to_f32(elem, &bytes))
     }
+}
+
+/// Every tensor of the index is where it says.
+fn check_index(dir: &Path, paths: &[PathBuf], tensors: &BTreeMap<String, TensorEntry>) -> Result<()> {
+    let path = dir.join(INDEX);
+    let Some(map) = weight_map(dir)? else { return Ok(()) };
+    for (name, shard) in map {
+        let found = tensors.get(&name).map(|t| paths[t.file].clone());
+        if found.as_deref() != Some(&dir.join(&shard)) {
+            let why = format!("should be in {shard} but is not there; download that shard again");
+            return Err(ImportError::new(&path, &format!("weight_map.{name}"), why));
+        }
+    }
+    Ok(())
 }
 
 fn to_f32(elem: Elem, bytes: &[u8]) -> Vec<f32> {
