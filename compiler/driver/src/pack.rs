@@ -3,7 +3,7 @@
 
 use crate::progress::Progress;
 use mcv_artifact::Writer;
-use mcv_import::Checkpoint;
+use mcv_import::{Checkpoint, Form};
 use mcv_ir::plan::Segment;
 use mcv_ir::{Elem, Error, Program, Result, Source, TensorType, Weight, encode, eval};
 use rayon::prelude::*;
@@ -121,6 +121,11 @@ fn cut_rows<'a>(source: &'a Source, per_block: u32, blocks: &mut Vec<Block<'a>>)
 
 impl Block<'_> {
     fn encode(&self, ty: &TensorType, origin: Origin, measure: bool) -> Result<(Vec<u8>, f64)> {
+        if let Block::Rows(tensor, rows) = self
+            && let Some(bytes) = taken_over(ty, origin.checkpoint, tensor, rows)?
+        {
+            return Ok((bytes, 0.0));
+        }
         let (values, rows) = match self {
             Block::Rows(tensor, rows) => (rows_of(origin.checkpoint, tensor, rows.clone())?, rows.len() as u64),
             Block::Whole(weight) => (load(weight, origin)?, ty.max_rows()),
@@ -133,6 +138,23 @@ impl Block<'_> {
         };
         Ok((bytes, error))
     }
+}
+
+/// Rows that the checkpoint keeps on the grid of `ty` already, their integers and scales as they are.
+fn taken_over(
+    ty: &TensorType,
+    checkpoint: &Checkpoint,
+    tensor: &str,
+    rows: &std::ops::Range<u32>,
+) -> Result<Option<Vec<u8>>> {
+    let entry = checkpoint.tensor(tensor).ok_or_else(|| Error::bug(format!("{tensor} vanished")))?;
+    if checkpoint.form(entry) != Form::Rounded(ty.elem) {
+        return Ok(None);
+    }
+    let known = checkpoint.rounded_rows(entry, u64::from(rows.start), u64::from(rows.end));
+    let Some(known) = known.map_err(|e| Error::input(e.to_string()))? else { return Ok(None) };
+    let place = || format!("{}: tensor {tensor}, rows {rows:?}", checkpoint.dir().display());
+    encode::encode_rounded(ty, rows.len() as u64, &known).map(Some).map_err(|e| e.at(place()))
 }
 
 fn relative_error(values: &[f32], rounded: &[f32]) -> f64 {

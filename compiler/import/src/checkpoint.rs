@@ -5,9 +5,22 @@ use crate::error::{ImportError, Result};
 use crate::safetensors::{TensorEntry, read_header};
 use half::{bf16, f16};
 use mcv_ir::Elem;
+use mcv_ir::encode::Rounded;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+
+/// How a checkpoint keeps the numbers of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As floats.
+    Float,
+    /// As integers and f16 scales on the grid of this format: [`Rows::rounded`] hands them out as they are.
+    Rounded(Elem),
+    /// As integers on a grid that no format of the artifact has, for the reason in words: read as floats, which are
+    /// rounded again where the artifact wants few bits.
+    Other(&'static str),
+}
 
 /// The numbers of tensors, in whatever files they are.
 pub trait Rows: std::fmt::Debug + Send + Sync {
@@ -19,6 +32,20 @@ pub trait Rows: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// What is wrong with the tensor, without its place.
     fn read(&self, entry: &TensorEntry, begin: u64, end: u64) -> std::result::Result<Vec<f32>, String>;
+
+    /// How the tensor's numbers are kept.
+    fn form(&self, _entry: &TensorEntry) -> Form {
+        Form::Float
+    }
+
+    /// Rows `begin..end` (in range) of a tensor whose form is [`Form::Rounded`]: the integers and scales that
+    /// [`Rows::read`] multiplies, so that they need not be rounded a second time. None for other tensors.
+    ///
+    /// # Errors
+    /// As [`Rows::read`].
+    fn rounded(&self, _entry: &TensorEntry, _begin: u64, _end: u64) -> std::result::Result<Option<Rounded>, String> {
+        Ok(None)
+    }
 }
 
 /// The weights of a checkpoint, by name.
@@ -80,14 +107,37 @@ impl Checkpoint {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// How the tensor's numbers are kept.
+    pub fn form(&self, entry: &TensorEntry) -> Form {
+        self.rows.form(entry)
+    }
+
     /// Rows `begin..end` of a tensor seen as `[shape[0], rest]`, as f32. Any number of threads may read at once.
+    ///
+    /// # Errors
+    /// Rows that the tensor hasn't, a file that can't be read.
     pub fn read_rows(&self, entry: &TensorEntry, begin: u64, end: u64) -> Result<Vec<f32>> {
+        self.checked(entry, begin, end, |rows| rows.read(entry, begin, end))
+    }
+
+    /// As [`Checkpoint::read_rows`], the integers and scales of a tensor whose form is [`Form::Rounded`]; else none.
+    pub fn rounded_rows(&self, entry: &TensorEntry, begin: u64, end: u64) -> Result<Option<Rounded>> {
+        self.checked(entry, begin, end, |rows| rows.rounded(entry, begin, end))
+    }
+
+    fn checked<T>(
+        &self,
+        entry: &TensorEntry,
+        begin: u64,
+        end: u64,
+        read: impl FnOnce(&dyn Rows) -> std::result::Result<T, String>,
+    ) -> Result<T> {
         let fail = |why: String| ImportError::new(self.rows.path(entry), &format!("tensor {}", entry.name), why);
         let rows = entry.shape.first().copied().unwrap_or(1);
         if begin > end || end > rows {
             return Err(fail(format!("has {rows} rows; {begin}..{end} were asked for")));
         }
-        self.rows.read(entry, begin, end).map_err(fail)
+        read(&*self.rows).map_err(fail)
     }
 }
 

@@ -12,7 +12,7 @@ pub mod request;
 pub mod safetensors;
 pub mod text;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Form};
 pub use config::ModelConfig;
 pub use error::ImportError;
 pub use request::{Imported, Request, import};

@@ -17,8 +17,11 @@
 
 mod float;
 mod panels;
+mod rounded;
 mod rows;
 mod scale;
+
+pub use rounded::{Rounded, encode_rounded};
 
 use crate::error::{Error, Result};
 use crate::types::{Elem, Layout, TensorType};

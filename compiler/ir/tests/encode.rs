@@ -1,6 +1,7 @@
 //! Encoded bytes: what comes back, and where each value stands.
 
-use mcv_ir::encode::{bytes, decode, encode, encode_rows, row_bytes};
+use half::f16;
+use mcv_ir::encode::{Rounded, bytes, decode, encode, encode_rounded, encode_rows, row_bytes};
 use mcv_ir::{Dim, Elem, Layout, TensorType};
 use proptest::prelude::*;
 
@@ -224,4 +225,68 @@ fn speed() {
         encode(&ty, &values).unwrap();
         println!("{ty}: {:.0} M weights/s", values.len() as f64 / start.elapsed().as_secs_f64() / 1e6);
     }
+}
+
+/// Integers of the whole range and scales of both signs for `rows` x `width`.
+fn rounded(elem: Elem, group: usize, rows: usize, width: usize) -> Rounded {
+    let span: i32 = if matches!(elem, Elem::Q4 { .. }) { 16 } else { 255 };
+    let integer = |i: usize| ((i * 7919 + i / 3) as i32 % span - span / 2) as i8;
+    let scale = |i: usize| f16::from_f32((i as f32 * 0.37).sin() * 0.1);
+    Rounded {
+        elem,
+        integers: (0..rows * width).map(integer).collect(),
+        scales: (0..rows * width.div_ceil(group)).map(scale).collect(),
+    }
+}
+
+#[test]
+fn integers_and_scales_are_taken_over_as_they_are() {
+    for (rows, width) in [(1, 32), (7, 33), (33, 64), (19, 127)] {
+        for (elem, group) in [(Elem::Q4 { group: 32 }, 32), (Elem::Q8 { group: 32 }, 32), (Elem::Q4 { group: 16 }, 16)]
+        {
+            let known = rounded(elem, group, rows, width);
+            let value = |(i, q): (usize, &i8)| {
+                let (row, k) = (i / width, i % width);
+                known.scales[row * width.div_ceil(group) + k / group].to_f32() * f32::from(*q)
+            };
+            let expected: Vec<f32> = known.integers.iter().enumerate().map(value).collect();
+            for layout in [Layout::Rows, panels((16, 4)), panels((8, 8)), panels((4, 1))] {
+                let ty = matrix(elem, rows as u32, width as u32, layout);
+                let encoded = encode_rounded(&ty, rows as u64, &known).unwrap();
+                assert_eq!(decode(&ty, &encoded).unwrap(), expected, "{ty}");
+            }
+        }
+    }
+}
+
+#[test]
+fn taken_over_rows_are_the_bytes_that_rounding_gives() {
+    let elem = Elem::Q4 { group: 32 };
+    let mut known = rounded(elem, 32, 19, 96);
+    known.scales.iter_mut().for_each(|s| *s = f16::from_f32(s.to_f32().abs() + 0.01));
+    // With -8 in each group, the scale of least error is the group's own.
+    known.integers.iter_mut().step_by(32).for_each(|q| *q = -8);
+    for layout in [Layout::Rows, panels((16, 4))] {
+        let ty = matrix(elem, 19, 96, layout);
+        let taken = encode_rounded(&ty, 19, &known).unwrap();
+        assert_eq!(encode(&ty, &decode(&ty, &taken).unwrap()).unwrap(), taken, "{ty}");
+    }
+}
+
+#[test]
+fn rows_that_are_not_on_the_grid_are_refused() {
+    let elem = Elem::Q4 { group: 32 };
+    let ty = matrix(elem, 4, 64, Layout::Rows);
+    let good = rounded(elem, 32, 4, 64);
+    let refused = |edit: fn(&mut Rounded)| {
+        let mut known = good.clone();
+        edit(&mut known);
+        encode_rounded(&ty, 4, &known).is_err()
+    };
+    assert!(encode_rounded(&ty, 4, &good).is_ok());
+    assert!(refused(|r| r.integers[5] = 8));
+    assert!(refused(|r| r.scales[1] = f16::NAN));
+    assert!(refused(|r| r.scales.truncate(1)));
+    assert!(refused(|r| r.integers.push(0)));
+    assert!(refused(|r| r.elem = Elem::Q8 { group: 32 }));
 }

@@ -1,10 +1,11 @@
 //! Matmul weights in panels of output channels, see the table in [`super`].
 
 use super::float::{self, half_at};
-use super::rows::{for_groups, pack, unpack};
+use super::rows::{fill, for_groups, pack, unpack};
 use super::scale;
 use crate::error::Result;
 use crate::types::Elem;
+use half::f16;
 
 /// Shape of a quantized panel.
 pub(super) struct Grid {
@@ -44,8 +45,11 @@ impl Grid {
             self.fill_with_zeros(channels.len() / width, bytes);
             for (n, row) in channels.chunks_exact(width).enumerate() {
                 for_groups(row, self.group, |g, values| {
-                    let block = &mut bytes[g * self.block()..][..self.block()];
-                    self.encode_group(n, values, &mut q, block);
+                    let scale = match self.four_bits {
+                        true => scale::q4_weights(values, &mut q),
+                        false => scale::q8_weights(values, &mut q),
+                    };
+                    self.put_group((n, g), scale, &q, bytes);
                 })?;
             }
         }
@@ -60,8 +64,9 @@ impl Grid {
         }
     }
 
-    fn encode_group(&self, n: usize, values: &[f32], q: &mut [i8], block: &mut [u8]) {
-        let scale = if self.four_bits { scale::q4_weights(values, q) } else { scale::q8_weights(values, q) };
+    /// Writes group `g` of channel `n` of one panel.
+    fn put_group(&self, (n, g): (usize, usize), scale: f16, q: &[i8], panel: &mut [u8]) {
+        let block = &mut panel[g * self.block()..][..self.block()];
         let (scales, cells) = block.split_at_mut(2 * self.rows);
         scales[2 * n..2 * n + 2].copy_from_slice(&scale.to_le_bytes());
         let (low, high) = q.split_at(self.run());
@@ -72,6 +77,26 @@ impl Grid {
                 cells.iter_mut().zip(part.iter().zip(high)).for_each(|(c, (&l, &h))| *c = pack(l, h));
             } else {
                 cells.iter_mut().zip(part).for_each(|(c, &q)| *c = (i16::from(q) + 128) as u8);
+            }
+        }
+    }
+
+    /// As [`Grid::encode`] for rows of `per_row` groups whose integers are known: `group` gives those of (row, group).
+    pub fn encode_rounded<'q>(
+        &self,
+        [rows, per_row]: [usize; 2],
+        group: impl Fn(usize, usize) -> (f16, &'q [i8]),
+        out: &mut [u8],
+    ) {
+        let mut padded = vec![0i8; self.group];
+        for (panel, bytes) in out.chunks_exact_mut(self.block() * per_row).enumerate() {
+            let channels = self.rows.min(rows - panel * self.rows);
+            self.fill_with_zeros(channels, bytes);
+            for n in 0..channels {
+                for g in 0..per_row {
+                    let (scale, q) = group(panel * self.rows + n, g);
+                    self.put_group((n, g), scale, fill(&mut padded, q), bytes);
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::float::half_at;
 use super::scale;
 use crate::error::Result;
+use half::f16;
 
 /// Calls `each(group index, values padded with zeros)` for each group of a row.
 pub(super) fn for_groups(row: &[f32], group: usize, mut each: impl FnMut(usize, &[f32])) -> Result<()> {
@@ -47,33 +48,70 @@ pub(super) fn encode_summed(values: &[f32], width: usize, group: usize, out: &mu
 }
 
 pub(super) fn encode_q8(values: &[f32], width: usize, group: usize, out: &mut [u8]) -> Result<()> {
-    let groups = width.div_ceil(group);
     let mut q = vec![0i8; group];
     for (row, bytes) in for_rows(values, width, out) {
-        let (cells, scales) = bytes.split_at_mut(groups * group);
         for_groups(row, group, |g, values| {
             let scale = scale::q8_weights(values, &mut q);
-            put_bytes(&q, &mut cells[g * group..]);
-            scales[g * 2..g * 2 + 2].copy_from_slice(&scale.to_le_bytes());
+            put_q8(g, scale, &q, bytes);
         })?;
     }
     Ok(())
 }
 
+/// Writes group `g` of an encoded q8 row.
+fn put_q8(g: usize, scale: f16, q: &[i8], row: &mut [u8]) {
+    let groups = row.len() / (q.len() + 2);
+    let (cells, scales) = row.split_at_mut(groups * q.len());
+    put_bytes(q, &mut cells[g * q.len()..]);
+    scales[g * 2..g * 2 + 2].copy_from_slice(&scale.to_le_bytes());
+}
+
 pub(super) fn encode_q4(values: &[f32], width: usize, group: usize, out: &mut [u8]) -> Result<()> {
-    let groups = width.div_ceil(group);
     let mut q = vec![0i8; group];
     for (row, bytes) in for_rows(values, width, out) {
-        let (cells, scales) = bytes.split_at_mut(groups * group / 2);
         for_groups(row, group, |g, values| {
             let scale = scale::q4_weights(values, &mut q);
-            let (low, high) = q.split_at(group / 2);
-            let nibbles = low.iter().zip(high).map(|(&l, &h)| pack(l, h));
-            cells[g * group / 2..].iter_mut().zip(nibbles).for_each(|(c, n)| *c = n);
-            scales[g * 2..g * 2 + 2].copy_from_slice(&scale.to_le_bytes());
+            put_q4(g, scale, &q, bytes);
         })?;
     }
     Ok(())
+}
+
+/// Writes group `g` of an encoded q4 row.
+fn put_q4(g: usize, scale: f16, q: &[i8], row: &mut [u8]) {
+    let half = q.len() / 2;
+    let groups = row.len() / (half + 2);
+    let (cells, scales) = row.split_at_mut(groups * half);
+    let (low, high) = q.split_at(half);
+    let nibbles = low.iter().zip(high).map(|(&l, &h)| pack(l, h));
+    cells[g * half..].iter_mut().zip(nibbles).for_each(|(c, n)| *c = n);
+    scales[g * 2..g * 2 + 2].copy_from_slice(&scale.to_le_bytes());
+}
+
+/// Rows of `per_row` groups whose integers are known: `integers` gives those of (row, group).
+pub(super) fn encode_rounded<'q>(
+    (four_bits, group): (bool, usize),
+    per_row: usize,
+    integers: impl Fn(usize, usize) -> (f16, &'q [i8]),
+    out: &mut [u8],
+) {
+    let put = if four_bits { put_q4 } else { put_q8 };
+    let stride = per_row * (if four_bits { group / 2 } else { group } + 2);
+    let mut padded = vec![0i8; group];
+    for (n, row) in out.chunks_exact_mut(stride.max(1)).enumerate() {
+        for g in 0..per_row {
+            let (scale, q) = integers(n, g);
+            put(g, scale, fill(&mut padded, q), row);
+        }
+    }
+}
+
+/// `q`, filled up with zeros to a whole group.
+pub(super) fn fill<'p>(padded: &'p mut [i8], q: &[i8]) -> &'p [i8] {
+    let (head, tail) = padded.split_at_mut(q.len());
+    head.copy_from_slice(q);
+    tail.fill(0);
+    padded
 }
 
 /// Two values, each + 8, the first in the low nibble.
