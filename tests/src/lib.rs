@@ -7,4 +7,5 @@ pub mod fixture;
 pub mod goldens;
 pub mod measure;
 pub mod nano;
+pub mod prequantized;
 pub mod run;

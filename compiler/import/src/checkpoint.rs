@@ -2,12 +2,14 @@
 //! Hugging Face directory are read here; other formats hand in their own [`Rows`].
 
 use crate::error::{ImportError, Result};
+use crate::prequantized;
 use crate::safetensors::{TensorEntry, read_header};
 use half::{bf16, f16};
 use mcv_ir::Elem;
 use mcv_ir::encode::Rounded;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// How a checkpoint keeps the numbers of a tensor.
@@ -58,7 +60,7 @@ pub struct Checkpoint {
 
 /// Shards whose tensors are rows of bytes.
 #[derive(Debug)]
-struct Shards {
+pub(crate) struct Shards {
     paths: Vec<PathBuf>,
     files: Vec<File>,
 }
@@ -84,7 +86,8 @@ impl Checkpoint {
             }
         }
         check_index(dir, &paths, &tensors)?;
-        Ok(Checkpoint::of(dir, tensors, Box::new(Shards { paths, files })))
+        let (tensors, rows) = prequantized::view(dir, tensors, Shards { paths, files })?;
+        Ok(Checkpoint::of(dir, tensors, rows))
     }
 
     /// Tensors of another format under their Hugging Face names.
@@ -141,17 +144,43 @@ impl Checkpoint {
     }
 }
 
+impl Shards {
+    /// The shard of that index.
+    pub fn file(&self, index: usize) -> &Path {
+        &self.paths[index]
+    }
+
+    /// `len` bytes of a tensor from byte `begin` on; both within it.
+    pub fn bytes(&self, entry: &TensorEntry, begin: u64, len: u64) -> std::result::Result<Vec<u8>, String> {
+        let mut bytes = vec![0; len as usize];
+        read_at(&self.files[entry.file], &mut bytes, entry.begin + begin).map_err(|e| e.to_string())?;
+        Ok(bytes)
+    }
+
+    /// Bytes `columns` of every row of a tensor whose rows have `row` bytes, under each other.
+    pub fn strip(&self, entry: &TensorEntry, row: u64, columns: Range<u64>) -> std::result::Result<Vec<u8>, String> {
+        if columns == (0..row) {
+            return self.bytes(entry, 0, entry.len);
+        }
+        let width = (columns.end - columns.start) as usize;
+        let mut bytes = vec![0; width * (entry.len / row.max(1)) as usize];
+        for (i, line) in bytes.chunks_exact_mut(width.max(1)).enumerate() {
+            let begin = entry.begin + i as u64 * row + columns.start;
+            read_at(&self.files[entry.file], line, begin).map_err(|e| e.to_string())?;
+        }
+        Ok(bytes)
+    }
+}
+
 impl Rows for Shards {
     fn path(&self, entry: &TensorEntry) -> &Path {
-        &self.paths[entry.file]
+        self.file(entry.file)
     }
 
     fn read(&self, entry: &TensorEntry, begin: u64, end: u64) -> std::result::Result<Vec<f32>, String> {
         let elem = entry.elem()?;
         let row = entry.len / entry.shape.first().copied().unwrap_or(1).max(1);
-        let mut bytes = vec![0; ((end - begin) * row) as usize];
-        read_at(&self.files[entry.file], &mut bytes, entry.begin + begin * row).map_err(|e| e.to_string())?;
-        Ok(to_f32(elem, &bytes))
+        Ok(to_f32(elem, &self.bytes(entry, begin * row, (end - begin) * row)?))
     }
 }
 
@@ -169,7 +198,8 @@ fn check_index(dir: &Path, paths: &[PathBuf], tensors: &BTreeMap<String, TensorE
     Ok(())
 }
 
-fn to_f32(elem: Elem, bytes: &[u8]) -> Vec<f32> {
+/// Little-endian floats of that format.
+pub(crate) fn to_f32(elem: Elem, bytes: &[u8]) -> Vec<f32> {
     let pair = |c: &[u8]| [c[0], c[1]];
     match elem {
         Elem::F16 => bytes.chunks_exact(2).map(|c| f16::from_le_bytes(pair(c)).to_f32()).collect(),

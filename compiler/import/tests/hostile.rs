@@ -308,9 +308,9 @@ fn config_files() {
             &[FILE, "rope_scaling.attention_factor", "not supported"],
         ),
         (
-            "already quantized",
-            S(|s| set(s, "quantization_config", json!({ "quant_method": "bitsandbytes" }))),
-            &[FILE, "quantization_config", "already quantized", "give the original checkpoint"],
+            "quantization that is not supported",
+            S(|s| set(s, "quantization_config", json!({ "quant_method": "fp8" }))),
+            &[FILE, "quantization_config.quant_method", "fp8", "gptq", "compile the checkpoint that was quantized"],
         ),
         ("sliding window", S(|s| set(s, "use_sliding_window", json!(true))), &[FILE, "use_sliding_window", "false"]),
         (

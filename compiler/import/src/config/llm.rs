@@ -143,9 +143,6 @@ fn kind(c: &Json, version: Version) -> Result<&'static str> {
 
 /// Keys that would change what is computed: only what the graph builder makes is let through.
 fn refuse_variants(c: &Json, kind: &str) -> Result<()> {
-    if c.get("quantization_config").is_some() {
-        return Err(c.fault("quantization_config", "the weights are already quantized; give the original checkpoint"));
-    }
     c.nothing_but("hidden_act", "silu")?;
     if c.flag("use_sliding_window")? == Some(true) {
         return Err(c.fault("use_sliding_window", "true is not supported; supported: false"));

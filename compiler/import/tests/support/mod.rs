@@ -222,7 +222,12 @@ pub fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
     let mut header = Map::new();
     let mut end = 0;
     for tensor in tensors {
-        let size = if tensor.dtype == "I64" { 8 } else { 2 };
+        let size = match tensor.dtype {
+            "I64" => 8,
+            "I32" | "F32" => 4,
+            "I8" | "U8" => 1,
+            _ => 2,
+        };
         let begin = end;
         end += size * tensor.shape.iter().product::<u64>();
         let entry = json!({ "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [begin, end] });
