@@ -3,6 +3,7 @@
 
 use crate::error::{ImportError, Result};
 use crate::prequantized;
+use crate::onnx;
 use crate::safetensors::{TensorEntry, read_header};
 use half::{bf16, f16};
 use mcv_ir::Elem;
@@ -58,6 +59,15 @@ pub struct Checkpoint {
     rows: Box<dyn Rows>,
 }
 
+/// How a directory holds its weights.
+#[derive(Debug)]
+pub enum Found {
+    /// As safetensors.
+    Checkpoint(Checkpoint),
+    /// As ONNX files, which are understood only with the config.
+    Onnx,
+}
+
 /// Shards whose tensors are rows of bytes.
 #[derive(Debug)]
 pub(crate) struct Shards {
@@ -66,6 +76,17 @@ pub(crate) struct Shards {
 }
 
 impl Checkpoint {
+    /// Reads and checks all headers, unless the weights are ONNX files.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn find(dir: &Path) -> Result<Found> {
+        look_at(dir)?;
+        let onnx = !onnx::directory::files(dir).is_empty();
+        let safetensors = dir.join(INDEX).exists() || files(dir, ".safetensors")?.next().is_some();
+        if onnx && !safetensors { Ok(Found::Onnx) } else { Checkpoint::open(dir).map(Found::Checkpoint) }
+    }
+
     /// Reads and checks all headers.
     ///
     /// # Errors
@@ -262,12 +283,9 @@ fn shards(dir: &Path) -> Result<Vec<String>> {
     if dir.join("model.safetensors").is_file() {
         return Ok(vec!["model.safetensors".into()]);
     }
-    let listed = std::fs::read_dir(dir).map_err(|e| ImportError::new(dir, "MODEL_DIR", e.to_string()))?;
-    let name = |e: std::fs::DirEntry| e.file_name().into_string().ok();
-    let mut names: Vec<String> = listed.flatten().filter_map(name).collect();
+    let pickled = files(dir, ".bin")?.chain(files(dir, ".pt")?).next().is_some();
+    let mut names: Vec<String> = files(dir, ".safetensors")?.collect();
     names.sort();
-    let pickled = names.iter().any(|n| n.ends_with(".bin") || n.ends_with(".pt"));
-    names.retain(|n| n.ends_with(".safetensors"));
     match (names.is_empty(), pickled) {
         (false, _) => Ok(names),
         (true, true) => Err(ImportError::new(
@@ -277,6 +295,12 @@ fn shards(dir: &Path) -> Result<Vec<String>> {
         )),
         (true, false) => Err(ImportError::new(dir, "weights", "no *.safetensors here; download the weights")),
     }
+}
+
+/// Names in a directory that end so.
+fn files(dir: &Path, end: &'static str) -> Result<impl Iterator<Item = String>> {
+    let listed = std::fs::read_dir(dir).map_err(|e| ImportError::new(dir, "MODEL_DIR", e.to_string()))?;
+    Ok(listed.flatten().filter_map(|e| e.file_name().into_string().ok()).filter(move |n| n.ends_with(end)))
 }
 
 fn weight_map(dir: &Path) -> Result<Option<BTreeMap<String, String>>> {

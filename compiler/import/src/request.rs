@@ -1,8 +1,10 @@
 //! One call: a directory becomes a program and everything else the artifact needs.
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Found};
 use crate::config::ModelConfig;
+use crate::error::ImportError;
 use crate::family::{self, Sizes, patch_bound};
+use crate::onnx;
 use crate::text::{ChatTemplate, TextFacts};
 use mcv_ir::{Elem, Error, Program, Result};
 use std::path::Path;
@@ -48,19 +50,27 @@ pub struct Imported {
     pub tokenizer: Vec<u8>,
 }
 
-/// Reads headers and small files of a Hugging Face directory; weights stay on disk.
+/// Reads headers and small files of a Hugging Face directory, or one with ONNX files in the weights' place; weights stay on disk.
 ///
 /// # Errors
 /// Names file and field, and what to do.
 pub fn import(dir: &Path, request: &Request) -> Result<Imported> {
-    let checkpoint = Checkpoint::open(dir).map_err(|e| Error::input(e.to_string()))?;
-    let mut config = ModelConfig::read(dir).map_err(|e| Error::input(e.to_string()))?;
+    let weights = Checkpoint::find(dir).map_err(fault)?;
+    let mut config = ModelConfig::read(dir).map_err(fault)?;
     config.image.max_slice_nums = slices(&config, request)?;
-    let facts = TextFacts::read(dir, &config).map_err(|e| Error::input(e.to_string()))?;
+    let facts = TextFacts::read(dir, &config).map_err(fault)?;
     let sizes = sizes(&config, request)?;
+    let checkpoint = match weights {
+        Found::Checkpoint(checkpoint) => checkpoint,
+        Found::Onnx => onnx::directory::open(dir, &config, sizes.context).map_err(fault)?,
+    };
     let program = family::build(&checkpoint, &config, &sizes)?;
     let TextFacts { chat, stop, tokenizer_json: tokenizer } = facts;
     Ok(Imported { checkpoint, config, sizes, program, chat, stop, tokenizer })
+}
+
+fn fault(e: ImportError) -> Error {
+    Error::input(e.to_string())
 }
 
 fn slices(config: &ModelConfig, request: &Request) -> Result<u32> {

@@ -5,7 +5,8 @@ mod support;
 
 use mcv_import::config::LlmConfig;
 use mcv_import::onnx::graph::{Attr, Graph};
-use mcv_import::onnx::language::{Weights, language};
+use mcv_import::onnx::language::language;
+use mcv_import::onnx::weights::Weights;
 use mcv_import::onnx::{self, Tensor, dtype::DType, rules};
 use mcv_import::{Imported, Request};
 use mcv_ir::{Elem, HostTensor, Machine, Source};
@@ -49,11 +50,8 @@ fn load(weights: &Weights, imported: &Imported, source: &Source) -> Vec<f32> {
     let Some(weight) = weights.get(tensor) else {
         return vec![0.0; (u64::from(rows.end - rows.start) * width) as usize];
     };
-    assert!(!transposed && rows.start == 0, "{tensor}");
-    let tensor = weight.constant.load().expect("it loads");
-    let upright = if weight.turned { tensor.transposed(&[1, 0]).expect("a matrix") } else { (*tensor).clone() };
-    assert_eq!(upright.shape().iter().map(|n| *n as u64).collect::<Vec<_>>(), *shape);
-    upright.to_reals().into_iter().map(|x| x as f32).collect()
+    assert!(!transposed && weight.shape() == *shape, "{tensor}");
+    weight.rows(rows.start.into(), rows.end.into()).expect("it loads")
 }
 
 #[test]

@@ -2,18 +2,25 @@
 //!
 //! Format: `onnx.proto` and `docs/IR.md` of the ONNX project. The messages come from `onnx-protobuf`.
 
+pub mod bind;
+pub mod directory;
 pub mod dtype;
 pub mod eval;
 pub mod graph;
 pub mod infer;
 pub mod language;
+mod layout;
 pub mod ops;
 pub mod read;
+mod resampler;
 pub mod rules;
 mod schema;
 pub mod stored;
 pub mod tensor;
 pub mod tensors;
+mod vision;
+mod walk;
+pub mod weights;
 mod wire;
 
 pub use eval::eval;

@@ -64,6 +64,27 @@ impl Stored {
         Ok(self.dtype.decode(&bytes))
     }
 
+    /// Columns `begin..end` of a matrix, as `[rows, end - begin]`; no more is read.
+    ///
+    /// # Errors
+    /// No matrix, columns out of range, or the file can't be read.
+    pub fn columns(&self, begin: u64, end: u64) -> Why<super::tensor::Data> {
+        let [rows, width] = self.shape[..] else { return Err(format!("shape {:?} is no matrix", self.shape)) };
+        if begin > end || end > width {
+            return Err(format!("has {width} columns; {begin}..{end} were asked for"));
+        }
+        let size = self.dtype.bytes();
+        let span = ((end - begin) * size) as usize;
+        let mut bytes = vec![0; span * rows as usize];
+        let fail = |e: std::io::Error| format!("{}: {e}", self.path.display());
+        let mut file = File::open(&self.path).map_err(fail)?;
+        for (row, piece) in bytes.chunks_exact_mut(span.max(1)).enumerate() {
+            file.seek(SeekFrom::Start(self.offset + (row as u64 * width + begin) * size)).map_err(fail)?;
+            file.read_exact(piece).map_err(fail)?;
+        }
+        Ok(self.dtype.decode(&bytes))
+    }
+
     /// The whole tensor.
     pub fn load(&self) -> Why<Tensor> {
         let shape: Vec<usize> = self.shape.iter().map(|n| *n as usize).collect();

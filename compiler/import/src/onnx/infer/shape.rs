@@ -42,6 +42,12 @@ impl Seen<'_> {
             "ConstantOfShape" => Some(self.content(0)?.to_vec()),
             "Reshape" => self.reshape(),
             "Transpose" => self.transpose(),
+            "Flatten" => {
+                let shape = self.shape(0)?;
+                let at = self.int("axis", 1);
+                let at = if at == shape.len() as i64 { shape.len() } else { axis(at, shape.len()).ok()? };
+                Some(vec![product(&shape[..at])?, product(&shape[at..])?])
+            }
             "Squeeze" => self.squeeze(),
             "Unsqueeze" => self.unsqueeze(),
             "Expand" => self.merge(&[self.shape(0)?, self.content(1)?]),

@@ -5,6 +5,10 @@ use super::Draft;
 use super::view::{View, input, int, ints};
 use crate::onnx::graph::{Attr, Node, ValueId};
 use crate::onnx::infer::Size;
+use crate::onnx::tensor::Data;
+
+/// Scores this low weigh nothing; the least half float is -65504.
+const HIDDEN: f64 = -65504.0;
 
 pub fn find(view: &View, node: &Node, draft: &mut Draft) -> Option<()> {
     match node.op.name {
@@ -19,9 +23,9 @@ fn composed(view: &View, node: &Node, draft: &mut Draft) -> Option<()> {
     let softmax = view.is(unguarded(view, input(node, 0)?), "Softmax")?;
     let v = input(node, 1)?;
     let scores = input(softmax, 0)?;
-    let rank = view.facts.shape(scores)?.len() as i64;
+    let rank = view.facts.shape(scores)?.len();
     let default = if view.graph.opset >= 13 { -1 } else { 1 };
-    if rank != 4 || ![-1, 3].contains(&int(softmax, "axis", default)) {
+    if ![3, 4].contains(&rank) || ![-1, rank as i64 - 1].contains(&int(softmax, "axis", default)) {
         return None;
     }
     let (product, mask) = match view.is(scores, "Add").and_then(|n| Some((input(n, 0)?, input(n, 1)?))) {
@@ -30,8 +34,12 @@ fn composed(view: &View, node: &Node, draft: &mut Draft) -> Option<()> {
         Some((a, b)) if is_scores(view, b) => (b, Some(a)),
         _ => return None,
     };
+    let mask = mask.filter(|m| !is_open(view, *m));
     let (scale, q, keys) = factors(view, product)?;
     let k = untransposed(view, draft, keys)?;
+    if rank == 3 {
+        return mask.is_none().then(|| flat(draft, [q, k, v], scale, out)).flatten();
+    }
     let (qs, ks) = (view.facts.shape(q)?.to_vec(), view.facts.shape(keys)?.to_vec());
     // A mask that is broadcast along keys would be padded by ONNX's op.
     let covers = |m: ValueId| view.facts.shape(m).is_some_and(|s| s.len() >= 2 && s.last() == ks.last());
@@ -47,6 +55,17 @@ fn composed(view: &View, node: &Node, draft: &mut Draft) -> Option<()> {
     let mut inputs = vec![Some(q), Some(k), Some(v)];
     inputs.extend(mask.filter(|_| !causal).map(Some));
     draft.node("Attention", &attrs, &inputs, Some(out)).map(|_| ())
+}
+
+/// The same on `[heads, tokens, width]`, as `torch.bmm` writes it.
+fn flat(draft: &mut Draft, parts: [ValueId; 3], scale: f64, out: ValueId) -> Option<()> {
+    let axes = draft.plain("Constant", &[("value_ints", Attr::Ints(vec![0]))], &[], None)?;
+    let mut led = vec![];
+    for part in parts {
+        led.push(draft.plain("Unsqueeze", &[], &[part, axes], None)?);
+    }
+    let mixed = draft.plain("Attention", &[("scale", Attr::Float(scale as f32))], &led, None)?;
+    draft.plain("Squeeze", &[], &[mixed, axes], Some(out)).map(|_| ())
 }
 
 /// Weights whose rows that are not numbers became zero.
@@ -75,7 +94,7 @@ fn factors(view: &View, id: ValueId) -> Option<(f64, ValueId, ValueId)> {
     let (outer, product) = only(id)?;
     let node = view.is(product, "MatMul")?;
     let ((a, q), (b, k)) = (only(input(node, 0)?)?, only(input(node, 1)?)?);
-    (view.facts.shape(q)?.len() == 4 && view.facts.shape(k)?.len() == 4).then_some((outer * a * b, q, k))
+    (view.facts.shape(q)?.len() == view.facts.shape(k)?.len()).then_some((outer * a * b, q, k))
 }
 
 /// Keys before their last two axes were exchanged.
@@ -87,7 +106,9 @@ fn untransposed(view: &View, draft: &mut Draft, id: ValueId) -> Option<ValueId> 
     let x = input(node, 0)?;
     match ints(node, "perm") {
         [0, 1, 3, 2] => Some(x),
+        [0, 2, 1] => Some(x),
         [0, 2, 3, 1] => draft.plain("Transpose", &[("perm", Attr::Ints(vec![0, 2, 1, 3]))], &[x], None),
+        [1, 2, 0] => draft.plain("Transpose", &[("perm", Attr::Ints(vec![1, 0, 2]))], &[x], None),
         _ => None,
     }
 }
@@ -103,8 +124,31 @@ fn untransposed_flat(view: &View, id: ValueId, turned: ValueId) -> Option<ValueI
     (exact && one.known() == Some(1)).then_some(x)
 }
 
+/// Which scores a mask that is known leaves alone; none if it does something else to some than hide them.
+fn known_mask(view: &View, mask: ValueId) -> Option<Vec<bool>> {
+    let tensor = view.graph.constants.get(&mask)?.load().ok()?;
+    let seen = |x: &f64| match *x {
+        0.0 => Some(true),
+        x if x <= HIDDEN => Some(false),
+        _ => None,
+    };
+    match tensor.data() {
+        Data::Real(values) => values.iter().map(seen).collect(),
+        Data::Whole(values) => Some(values.iter().map(|n| *n != 0).collect()),
+    }
+}
+
 /// Whether a mask is 0 up to the diagonal and as good as minus infinity after it.
 fn is_causal(view: &View, mask: ValueId, rows: &Size, cols: &Size) -> bool {
+    if let (Some(rows), Some(cols)) = (rows.known(), cols.known())
+        && let Some(seen) = known_mask(view, mask)
+    {
+        let lower = |i: usize| i as i64 % cols <= i as i64 / cols;
+        return rows == cols
+            && rows > 1
+            && seen.len() as i64 == rows * cols
+            && (0..seen.len()).all(|i| seen[i] == lower(i));
+    }
     let look = || {
         let node = view.is(mask, "Where")?;
         let (a, b) = (view.scalar(input(node, 1)?)?, view.scalar(input(node, 2)?)?);
@@ -121,9 +165,14 @@ fn is_causal(view: &View, mask: ValueId, rows: &Size, cols: &Size) -> bool {
         let full = is_ones(view, input(triangle, 0)?);
         let (lead, tail) = view.facts.shape(lower)?.split_last_chunk::<2>()?;
         let fits = *tail == [rows.clone(), cols.clone()] && rows == cols && lead.iter().all(|s| s.known() == Some(1));
-        (full && fits && diagonal == 0 && seen == 0.0 && hidden < -1e30).then_some(())
+        (full && fits && diagonal == 0 && seen == 0.0 && hidden <= HIDDEN).then_some(())
     };
     look().is_some()
+}
+
+/// Whether a mask hides nothing.
+fn is_open(view: &View, mask: ValueId) -> bool {
+    known_mask(view, mask).is_some_and(|seen| seen.iter().all(|s| *s))
 }
 
 fn is_ones(view: &View, id: ValueId) -> bool {
@@ -163,6 +212,7 @@ fn unrepeated(view: &View, id: ValueId) -> Option<ValueId> {
     (inserted && copied && joined && certain).then_some(x)
 }
 
+/// ONNX's own op: keys and values once, masks that are known as what they are.
 fn grouped(view: &View, node: &Node, draft: &mut Draft) -> Option<()> {
     let out = node.outputs.first().copied()??;
     let (q, k, v) = (input(node, 0)?, input(node, 1)?, input(node, 2)?);
@@ -170,9 +220,22 @@ fn grouped(view: &View, node: &Node, draft: &mut Draft) -> Option<()> {
     if shape.len() != 4 || node.outputs.len() != 1 {
         return None;
     }
-    let (k, v) = once(view, k, v, &shape[1])?;
     let mut inputs = node.inputs.clone();
-    (inputs[1], inputs[2]) = (Some(k), Some(v));
-    let attrs: Vec<(&str, Attr)> = node.attrs.iter().map(|(n, a)| (n.as_str(), a.clone())).collect();
+    let mut attrs: Vec<(&str, Attr)> = node.attrs.iter().map(|(n, a)| (n.as_str(), a.clone())).collect();
+    let each = once(view, k, v, &shape[1]);
+    let mask = input(node, 3).filter(|_| input(node, 4).is_none() && int(node, "is_causal", 0) == 0);
+    let causal = mask.is_some_and(|m| view.facts.shape(k).is_some_and(|k| is_causal(view, m, &shape[2], &k[2])));
+    let open = mask.is_some_and(|m| is_open(view, m));
+    if each.is_none() && !causal && !open {
+        return None;
+    }
+    if let Some((k, v)) = each {
+        (inputs[1], inputs[2]) = (Some(k), Some(v));
+    }
+    if causal || open {
+        inputs.truncate(3);
+        attrs.retain(|(n, _)| *n != "is_causal");
+        attrs.push(("is_causal", Attr::Int(i64::from(causal))));
+    }
     draft.node("Attention", &attrs, &inputs, Some(out)).map(|_| ())
 }

@@ -90,8 +90,18 @@ fn passes(view: &View, node: &Node) -> Option<ValueId> {
         "Cast" if before.dtype.is_some() && before.dtype == after.dtype => Some(x),
         "Expand" | "Reshape" | "Tile" if same_shape => Some(x),
         "Transpose" if ints(node, "perm").windows(2).all(|w| w[0] < w[1]) && node.attrs.contains_key("perm") => Some(x),
+        "Concat" => only_part(view, node),
         "Mul" => other_scalar(1.0),
         "Div" if view.scalar(input(node, 1)?) == Some(1.0) && same_shape => Some(x),
         _ => None,
     }
+}
+
+/// The only input of a concatenation that has elements.
+fn only_part(view: &View, node: &Node) -> Option<ValueId> {
+    let empty = |id: &ValueId| view.facts.shape(*id).is_some_and(|s| s.iter().any(|n| n.known() == Some(0)));
+    let mut filled = node.inputs.iter().flatten().filter(|id| !empty(id));
+    let one = *filled.next()?;
+    let shaped = view.facts.shape(one)? == view.facts.shape((*node.outputs.first()?)?)?;
+    (filled.next().is_none() && shaped).then_some(one)
 }
