@@ -3,6 +3,7 @@
 
 pub mod devices;
 pub mod evaluate;
+pub mod exports;
 pub mod fixture;
 pub mod goldens;
 pub mod measure;

@@ -257,7 +257,7 @@ fn look_at(dir: &Path) -> Result<()> {
     }
     if !dir.is_dir() {
         return fail(
-            "is a file; give the Hugging Face directory that holds config.json and *.safetensors (GGUF and ONNX files are not read yet)",
+            "is a file; give the Hugging Face directory that holds config.json and *.safetensors or *.onnx (GGUF files are not read yet)",
         );
     }
     if !dir.join("config.json").exists() {
@@ -293,7 +293,7 @@ fn shards(dir: &Path) -> Result<Vec<String>> {
             "weights",
             "only pickled weights (*.bin) here; save the model with safe_serialization=True",
         )),
-        (true, false) => Err(ImportError::new(dir, "weights", "no *.safetensors here; download the weights")),
+        (true, false) => Err(ImportError::new(dir, "weights", "no *.safetensors or *.onnx here; download the weights")),
     }
 }
 

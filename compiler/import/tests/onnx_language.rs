@@ -109,7 +109,7 @@ fn what_differs_from_the_config_is_refused_by_node() {
     refused(|g, _| set(g, "SwiGLU", "alpha", Attr::Float(1.7)), &["(SwiGLU)", "alpha"]);
     refused(|g, _| set(g, "RotaryEmbedding", "interleaved", Attr::Int(1)), &["(RotaryEmbedding)", "halves"]);
     refused(|_, c| c.rope_theta = 5e5, &["(Mul)", "rope_theta"]);
-    refused(|_, c| c.num_kv_heads = 4, &["(Reshape)", "heads"]);
+    refused(|_, c| c.num_kv_heads = 4, &["(Transpose)", "heads and width"]);
     refused(|_, c| c.num_layers = 1, &["graph "]);
     refused(|_, c| c.num_layers = 3, &["graph ", "Add is expected"]);
     refused(|_, c| c.qk_norm = true, &["RMSNormalization is expected"]);

@@ -49,9 +49,12 @@ impl<'a> Language<'a> {
         let logits = self.walk.output()?;
         let c = self.config;
         let scale = if c.dim_model_base > 0 { f64::from(c.dim_model_base) / f64::from(c.hidden_size) } else { 1.0 };
-        let logits = self.walk.scaled(logits, scale)?;
         let head = if c.tie_word_embeddings { "llm.model.embed_tokens" } else { "llm.lm_head" };
-        let h = self.linear(logits, head, false)?;
+        // The factor stands before or after the product.
+        let h = match self.walk.node(logits, "MatMul") {
+            Ok(_) => self.linear(logits, head, false).and_then(|h| self.walk.scaled(h, scale))?,
+            Err(_) => self.walk.scaled(logits, scale).and_then(|l| self.linear(l, head, false))?,
+        };
         let mut x = self.norm(h, "llm.model.norm")?;
         for layer in (0..c.num_layers).rev() {
             x = self.layer(x, &format!("llm.model.layers.{layer}"))?;

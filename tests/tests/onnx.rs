@@ -1,0 +1,108 @@
+//! Directories of ONNX exports: the same weights under the same names, the same answers, and what differs is refused.
+
+use mcv_compile::args::CompileArgs;
+use mcv_import::{Checkpoint, Imported, Request};
+use mcv_ir::Elem;
+use mcv_runtime::{Options, Session};
+use mcv_tests::measure::{self, argmax, share};
+use mcv_tests::{exports, fixture, nano};
+use std::path::Path;
+use tempfile::TempDir;
+
+fn checkpoint(version: &str) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    nano::write(version, dir.path()).expect("the fixture is complete");
+    dir
+}
+
+/// A directory with the graphs of a form and the weights of 2.6.
+fn exported(form: &str) -> TempDir {
+    let (from, dir) = (checkpoint("v2_6"), tempfile::tempdir().expect("a temporary folder"));
+    let checkpoint = Checkpoint::open(from.path()).expect("the fixture is valid");
+    exports::write(&exports::folder(form), &checkpoint, dir.path()).expect("the fixture is complete");
+    dir
+}
+
+fn import(dir: &Path) -> Result<Imported, String> {
+    let request =
+        Request { context: Some(256), prefill_chunk: 128, pictures: 1, max_ratio: 2.25, kv: Elem::F32, slices: None };
+    mcv_import::import(dir, &request).map_err(|e| e.to_string())
+}
+
+/// All of a tensor, read in two pieces.
+fn values(checkpoint: &Checkpoint, name: &str) -> (Vec<u64>, Vec<f32>) {
+    let entry = checkpoint.tensor(name).unwrap_or_else(|| panic!("{name} is missing"));
+    let rows = entry.shape.first().copied().unwrap_or(1);
+    let part = |begin, end| checkpoint.read_rows(entry, begin, end).expect("it is readable");
+    let width = entry.shape.iter().skip(1).product();
+    (vec![rows, width], [part(0, rows / 3), part(rows / 3, rows)].concat())
+}
+
+fn same_weights(place: &str, ours: &Checkpoint, theirs: &Checkpoint) {
+    let names: Vec<&str> = ours.names().collect();
+    assert_eq!(names, theirs.names().collect::<Vec<_>>(), "{place}");
+    for name in names {
+        assert!(values(ours, name) == values(theirs, name), "{place}: {name} differs");
+    }
+}
+
+#[test]
+fn weights_of_every_form_are_those_of_the_checkpoint() {
+    let from = checkpoint("v2_6");
+    let theirs = Checkpoint::open(from.path()).expect("the fixture is valid");
+    for form in exports::FORMS {
+        let dir = exported(form);
+        let ours = import(dir.path()).unwrap_or_else(|e| panic!("{form}: {e}"));
+        same_weights(form, &ours.checkpoint, &theirs);
+    }
+}
+
+/// What `tests/onnx-exports.sh` made: whole exports of every version, with their weights inside.
+#[test]
+fn weights_of_fresh_exports_are_those_of_the_checkpoint() {
+    let folder = fixture::root().join("target/onnx-exports");
+    if !folder.is_dir() {
+        return println!("skipped: tests/onnx-exports.sh makes the exports");
+    }
+    for version in nano::VERSIONS.iter().filter(|v| folder.join(v).is_dir()) {
+        let from = checkpoint(version);
+        let theirs = Checkpoint::open(from.path()).expect("the fixture is valid");
+        for form in std::fs::read_dir(folder.join(version)).expect("a folder").flatten() {
+            for name in ["config.json", "tokenizer.json"] {
+                std::fs::copy(from.path().join(name), form.path().join(name)).expect("copied");
+            }
+            let place = form.path().display().to_string();
+            let ours = import(&form.path()).unwrap_or_else(|e| panic!("{e}"));
+            same_weights(&place, &ours.checkpoint, &theirs);
+        }
+    }
+}
+
+fn artifact(dir: &Path) -> Session {
+    let output = dir.join("nano.mcv");
+    let levels = Some(vec!["portable".to_string()]);
+    let args = CompileArgs { model: Some(dir.into()), levels, ..fixture::options("float", &output) };
+    mcv_compile::compile::compile(&args).expect("it compiles").expect("not stopped");
+    Session::open(&output, &Options::default()).expect("the artifact opens")
+}
+
+#[test]
+fn artifacts_answer_as_those_of_the_checkpoint() {
+    let from = checkpoint("v2_6");
+    let mut theirs = artifact(from.path());
+    let dir = exported("cached-dynamo-18");
+    let mut ours = artifact(dir.path());
+    for (case, shown) in [("image", Some(nano::picture())), ("text", None)] {
+        let golden = nano::golden("v2_6", case);
+        let found = measure::distance(&mut ours, &golden, shown.as_deref()).expect("comparable");
+        assert!(found.logits < 1e-5 && found.vectors.unwrap_or(0.0) < 1e-5, "{case}: {found:?}");
+        assert_eq!(found.tokens, (24, 24), "{case}");
+        measure::distance(&mut theirs, &golden, shown.as_deref()).expect("comparable");
+        let logits = |s: &mut Session| {
+            let rows = golden.image_rows();
+            s.forward_logits(&golden.ints("ids"), &rows).expect("it runs").pop().expect("a row")
+        };
+        let (a, b) = (logits(&mut ours), logits(&mut theirs));
+        assert!(share(&a, &b) < 1e-6 && argmax(&a) == argmax(&b), "{case}: {}", share(&a, &b));
+    }
+}
