@@ -106,3 +106,95 @@ fn artifacts_answer_as_those_of_the_checkpoint() {
         assert!(share(&a, &b) < 1e-6 && argmax(&a) == argmax(&b), "{case}: {}", share(&a, &b));
     }
 }
+
+/// Replaces bytes of a file by as many others: everywhere, or once.
+fn damage(dir: &Path, file: &str, from: &str, to: &str, all: bool) {
+    let path = dir.join(file);
+    let (mut bytes, mut at) = (std::fs::read(&path).expect("it is there"), 0);
+    assert_eq!(from.len(), to.len());
+    let mut count = 0;
+    while let Some(found) = bytes[at..].windows(from.len()).position(|w| w == from.as_bytes()) {
+        bytes[at + found..at + found + to.len()].copy_from_slice(to.as_bytes());
+        (at, count) = (at + found + to.len(), count + 1);
+        if !all {
+            break;
+        }
+    }
+    assert!(count > 0, "{from} is not in {file}");
+    std::fs::write(path, bytes).expect("written");
+}
+
+fn shorten(dir: &Path, file: &str, by: u64) {
+    let path = dir.join(file);
+    let len = std::fs::metadata(&path).expect("it is there").len();
+    std::fs::File::options().write(true).open(path).and_then(|f| f.set_len(len - by)).expect("shortened");
+}
+
+fn configure(dir: &Path, change: impl Fn(&mut serde_json::Value)) {
+    let path = dir.join("config.json");
+    let mut json = serde_json::from_slice(&std::fs::read(&path).expect("it is there")).expect("JSON");
+    change(&mut json);
+    std::fs::write(path, json.to_string()).expect("written");
+}
+
+#[test]
+fn what_is_damaged_missing_or_different_is_refused_by_name() {
+    type Change = fn(&Path);
+    const V: &str = "visionconv.onnx";
+    const R: &str = "resamplertorch.onnx";
+    const L: &str = "languageembedded.onnx";
+    let remove = |d: &Path, f: &str| std::fs::remove_file(d.join(f)).expect("removed");
+    let cases: [(Change, &[&str]); 26] = [
+        (|d| shorten(d, V, 9), &[V, "model.graph", "damaged"]),
+        (|d| shorten(d, "weights/resampler.query.bin", 4), &[R, "resampler.query.bin", "truncated"]),
+        (|d| damage(d, L, "weights/", "../abcd/", true), &[L, "initializer", "inside the model's directory"]),
+        (|d| damage(d, V, "weights/", "/etc/abc", true), &[V, "initializer", "inside the model's directory"]),
+        (|d| damage(d, V, "Softmax", "Softmix", true), &[V, "node", "Softmix"]),
+        (
+            |d| damage(d, V, "vpm.post_layernorm.weight", "vpm.post_layernorm.wrong!", false),
+            &[V, "vpm.post_layernorm", "node", "input"],
+        ),
+        (|d| damage(d, V, "Tanh", "Ceil", true), &[V, "node", "Gelu is expected here"]),
+        (|d| configure(d, |c| c["vision_config"]["num_hidden_layers"] = 3.into()), &[V, "node", "expected here"]),
+        (|d| configure(d, |c| c["vision_config"]["num_hidden_layers"] = 1.into()), &[V, "node", "expected here"]),
+        (|d| configure(d, |c| c["vision_config"]["num_attention_heads"] = 4.into()), &[V, "node", "config.json"]),
+        (
+            |d| configure(d, |c| c["vision_config"]["layer_norm_eps"] = 1e-5.into()),
+            &[V, "LayerNormalization", "epsilon", "config.json"],
+        ),
+        (
+            |d| configure(d, |c| c["vision_config"]["intermediate_size"] = 64.into()),
+            &["vpm.", "mlp.fc1", "config.json"],
+        ),
+        (|d| configure(d, |c| c["vision_config"]["image_size"] = 140.into()), &["position_embedding", "config.json"]),
+        (|d| configure(d, |c| c["mcv_resampler_heads"] = 4.into()), &[R, "node", "config.json"]),
+        (|d| configure(d, |c| c["query_num"] = 16.into()), &["resampler.query", "[8, 64]", "config.json"]),
+        (|d| configure(d, |c| c["num_hidden_layers"] = 3.into()), &[L, "expected here"]),
+        (|d| configure(d, |c| c["num_key_value_heads"] = 4.into()), &[L, "node", "config.json"]),
+        (|d| configure(d, |c| c["rope_theta"] = 1e4.into()), &[L, "node", "rope_theta", "config.json"]),
+        (|d| configure(d, |c| c["rms_norm_eps"] = 1e-4.into()), &[L, "RMSNormalization", "epsilon", "config.json"]),
+        (|d| configure(d, |c| c["vocab_size"] = 500.into()), &["embed_tokens", "[512, 64]", "config.json"]),
+        (|d| configure(d, |c| c["version"] = 4.5.into()), &[L, "node", "expected"]),
+        (|d| drop(std::fs::copy(d.join(V), d.join("again.onnx"))), &[V, "vision tower", "again.onnx", "leave one"]),
+        (|d| drop(std::fs::remove_file(d.join(V))), &["vision tower", "no ONNX file"]),
+        (|d| drop(std::fs::remove_file(d.join(R))), &["resampler", "no ONNX file"]),
+        (|d| drop(std::fs::remove_file(d.join(L))), &["language model", "no ONNX file"]),
+        (|d| drop(std::fs::remove_file(d.join("embeddings.onnx"))), &["token embeddings", "no ONNX file"]),
+    ];
+    let mut missed = vec![];
+    for (index, (change, words)) in cases.iter().enumerate() {
+        let dir = exported("conv-script-14");
+        change(dir.path());
+        let error = import(dir.path()).err().unwrap_or("nothing: it was imported".into());
+        if !words.iter().all(|w| error.contains(w)) {
+            missed.push(format!("case {index}: not all of {words:?} are in {error:?}"));
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+    for file in ["config.json", "tokenizer.json"] {
+        let dir = exported("conv-script-14");
+        remove(dir.path(), file);
+        let error = import(dir.path()).err().expect("refused");
+        assert!(error.contains(file), "{error}");
+    }
+}
