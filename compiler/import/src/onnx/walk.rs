@@ -70,10 +70,11 @@ impl<'a> Walk<'a> {
     pub fn keep(&mut self, name: &str, id: ValueId, turned: bool) -> Why<()> {
         let part = self.part(id, turned).ok_or_else(|| format!("{name} is no initializer"))?;
         let weight = Weight::of(part);
-        match self.weights.get(name) {
-            Some(known) if *known != weight => Err(format!("{name} is found twice, with other numbers")),
-            _ => Ok(drop(self.weights.insert(name.to_string(), weight))),
+        if self.weights.get(name).is_some_and(|known| *known != weight) {
+            return Err(format!("{name} is found twice, with other numbers"));
         }
+        self.weights.insert(name.to_string(), weight);
+        Ok(())
     }
 
     /// Below a weight that has its name already, another part of it.
