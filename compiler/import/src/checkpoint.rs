@@ -2,8 +2,8 @@
 //! Hugging Face directory are read here; other formats hand in their own [`Rows`].
 
 use crate::error::{ImportError, Result};
-use crate::prequantized;
 use crate::onnx;
+use crate::prequantized;
 use crate::safetensors::{TensorEntry, read_header};
 use half::{bf16, f16};
 use mcv_ir::Elem;
