@@ -198,3 +198,29 @@ fn what_is_damaged_missing_or_different_is_refused_by_name() {
         assert!(error.contains(file), "{error}");
     }
 }
+
+/// Bytes of the graphs changed at random: refused or read, but never a panic.
+#[test]
+fn changed_bytes_never_panic() {
+    let mut state = 7u64;
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % below
+    };
+    for form in ["cached-dynamo-18", "conv-script-14"] {
+        let dir = exported(form);
+        let files: Vec<_> = std::fs::read_dir(exports::folder(form)).expect("a folder").flatten().collect();
+        for _ in 0..100 {
+            let file = &files[next(files.len())];
+            let mut bytes = std::fs::read(file.path()).expect("it is there");
+            for _ in 0..=next(4) {
+                let at = next(bytes.len());
+                bytes[at] = next(256) as u8;
+            }
+            let place = dir.path().join(file.file_name());
+            std::fs::write(&place, bytes).expect("written");
+            drop(import(dir.path()));
+            std::fs::copy(file.path(), &place).expect("written back");
+        }
+    }
+}

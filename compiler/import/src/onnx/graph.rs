@@ -57,6 +57,21 @@ impl Constant {
         }
     }
 
+    /// The same without leading extents of 1.
+    pub fn unbatched(&self) -> Constant {
+        match self {
+            Constant::Here(t) => {
+                let ones = t.shape().iter().take_while(|n| **n == 1).count();
+                let same = t.reshaped(t.shape()[ones..].to_vec());
+                same.map_or(self.clone(), |t| Constant::Here(Arc::new(t)))
+            }
+            Constant::Stored(s) => {
+                let ones = s.shape.iter().take_while(|n| **n == 1).count();
+                Constant::Stored(Stored { shape: s.shape[ones..].to_vec(), ..s.clone() })
+            }
+        }
+    }
+
     /// All its elements.
     ///
     /// # Errors

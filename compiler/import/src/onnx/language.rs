@@ -121,6 +121,7 @@ impl<'a> Language<'a> {
     }
 
     fn rotated(&mut self, id: ValueId, prefix: &str, which: &str, heads: u32) -> Why<ValueId> {
+        let id = self.walk.plain(id)?;
         let node = self.walk.node(id, "RotaryEmbedding")?;
         if !node.attrs.is_empty() || node.inputs.len() != 3 {
             return Err("plain halves of whole heads are expected to be turned".into());

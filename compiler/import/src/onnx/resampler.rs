@@ -79,7 +79,7 @@ impl Resampler<'_> {
         let first = self.walk.source(a) == self.walk.source(values);
         let (x, positions) = if first { (a, b) } else { (b, a) };
         self.walk.same(x, values, keys)?;
-        let positions = self.walk.source(positions);
+        let positions = self.walk.plain(positions)?;
         if self.walk.is_given(positions) {
             return Ok(());
         }
@@ -116,7 +116,7 @@ impl Resampler<'_> {
         let (d, v) = (self.config.llm.hidden_size, self.config.vision.hidden_size);
         let projected = d != v || self.walk.view.is(id, "MatMul").is_some();
         let x = if projected { self.walk.linear(id, "resampler.kv_proj", false)? } else { id };
-        let x = self.walk.source(x);
+        let x = self.walk.plain(x)?;
         if self.walk.is_given(x) {
             return Ok(());
         }

@@ -86,15 +86,19 @@ impl Vision<'_, '_> {
         let x = self.walk.plain(x)?;
         let node = self.walk.node(x, "Add")?;
         let (a, b) = (self.walk.input(node, 0)?, self.walk.input(node, 1)?);
-        let (a, b) = (self.walk.source(a), self.walk.source(b));
-        let second = self.walk.view.is(b, "Gather").is_some();
-        let (patches, positions) = if second { (a, b) } else { (b, a) };
+        let is_table = |id| {
+            let source = self.walk.source(id);
+            self.walk.view.is(source, "Gather").is_some() || self.walk.view.graph.constants.contains_key(&source)
+        };
+        let (patches, positions) = if is_table(b) { (a, b) } else { (b, a) };
         self.positions(positions)?;
-        let input = match self.walk.view.is(patches, "Conv") {
-            Some(_) => self.convolution(patches)?,
+        let source = self.walk.source(patches);
+        let input = match self.walk.view.is(source, "Conv") {
+            // Channels, rows, columns to rows, columns, channels.
+            Some(_) => self.walk.permuted(patches, &[0, 2, 3, 1]).and_then(|conv| self.convolution(conv))?,
             None => self.walk.linear(patches, "vpm.embeddings.patch_embedding", true)?,
         };
-        if self.walk.is_given(self.walk.source(input)) {
+        if self.walk.is_given(input) {
             return Ok(());
         }
         self.walk.look(input);
@@ -123,13 +127,24 @@ impl Vision<'_, '_> {
 
     /// Rows of the table, by ids that are given or those of a patch grid.
     fn positions(&mut self, id: ValueId) -> Why<()> {
+        let id = self.walk.plain(id)?;
+        let side = i64::from(self.c.position_side());
+        if let Some(table) = self.walk.view.graph.constants.get(&id) {
+            // A grid like the table's own takes all rows in order, which exporters leave out.
+            let whole = table.shape().iter().product::<u64>() as i64 == side * side * i64::from(self.c.hidden_size);
+            self.walk.look(id);
+            return match whole {
+                true => self.walk.keep_rows("vpm.embeddings.position_embedding.weight", id),
+                false => Err(format!("the position table is expected to have {side} x {side} rows (config.json)")),
+            };
+        }
         let node = self.walk.node(id, "Gather")?;
         let (table, ids) = (self.walk.input(node, 0)?, self.walk.input(node, 1)?);
         if int(node, "axis", 0) != 0 {
             return Err("rows of the position table are expected to be taken".into());
         }
         self.walk.keep("vpm.embeddings.position_embedding.weight", table, false)?;
-        let source = self.walk.source(ids);
+        let source = self.walk.plain(ids)?;
         if self.walk.is_given(source) {
             return Ok(());
         }

@@ -77,6 +77,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// The same for rows that may stand in a batch of one.
+    pub fn keep_rows(&mut self, name: &str, id: ValueId) -> Why<()> {
+        let constant = self.view.graph.constants.get(&id).ok_or_else(|| format!("{name} is no initializer"))?;
+        let weight = Weight::of(Part::whole(constant.unbatched()));
+        self.weights.insert(name.to_string(), weight);
+        Ok(())
+    }
+
     /// Below a weight that has its name already, another part of it.
     pub fn append(&mut self, name: &str, id: ValueId, turned: bool) -> Why<()> {
         let part = self.part(id, turned).ok_or_else(|| format!("{name} is no initializer"))?;
@@ -169,6 +177,22 @@ impl<'a> Walk<'a> {
         }
         self.look(id);
         Err("elements are expected in their order here".into())
+    }
+
+    /// The value before views that bring its axes in an order.
+    pub fn permuted(&mut self, id: ValueId, order: &[usize]) -> Why<ValueId> {
+        self.look(id);
+        let chain = Chain::before(&self.view, id, |_| false);
+        let ordered = || {
+            let axes = self.view.facts.shape(chain.source)?;
+            let wanted: Vec<usize> =
+                order.iter().copied().filter(|i| axes.get(*i).is_some_and(|n| n.known() != Some(1))).collect();
+            (chain.order(&self.view, axes)? == wanted).then_some(())
+        };
+        match ordered() {
+            Some(()) => Ok(chain.source),
+            None => Err(format!("axes are expected in the order {order:?} here")),
+        }
     }
 
     /// `x` of `LayerNormalization` or `RMSNormalization` over the last axis.

@@ -200,8 +200,8 @@ impl Seen<'_> {
         let list = |name: &str, n: usize, default| self.ints(name).unwrap_or_else(|| vec![default; n]);
         let (strides, pads) = (list("strides", rank, 1), list("pads", 2 * rank, 0));
         let dilations = list("dilations", rank, 1);
-        let plain =
-            !self.node.attrs.contains_key("auto_pad") || self.node.attrs["auto_pad"] == Attr::Text("NOTSET".into());
+        let auto = self.node.attrs.get("auto_pad");
+        let plain = !matches!(auto, Some(Attr::Text(t)) if t != "NOTSET" && t != "VALID");
         let mut shape = vec![x[0].clone(), w.first()?.clone()];
         for i in 0..rank {
             let length = || {

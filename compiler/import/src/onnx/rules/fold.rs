@@ -11,11 +11,15 @@ use std::sync::Arc;
 /// Most elements that are computed at compile time.
 const LARGEST: i64 = 1 << 20;
 
-/// Computes nodes whose inputs are known, passes through nodes that do nothing.
+/// Computes nodes whose inputs are known, passes through nodes that do nothing, until none is left.
 pub fn fold(graph: &mut Graph) {
-    constants(graph);
-    idle(graph);
-    super::sweep(graph);
+    let mut before = usize::MAX;
+    while graph.nodes.len() < before {
+        before = graph.nodes.len();
+        constants(graph);
+        idle(graph);
+        super::sweep(graph);
+    }
 }
 
 fn constants(graph: &mut Graph) {
@@ -51,11 +55,22 @@ fn known(graph: &Graph, facts: &Facts, node: &Node) -> Option<Vec<(ValueId, Cons
     let ready = inputs.clone().all(|id| graph.constants.contains_key(id) && small(id));
     // Weights that are turned or converted stay where they are.
     let weight = inputs.clone().any(|id| matches!(graph.constants.get(id), Some(Constant::Stored(_))));
-    if !ready || weight || !node.outputs.iter().flatten().all(small) {
+    if !ready || weight || !(node.outputs.iter().flatten().all(small) || bounded(graph, node)) {
         return None;
     }
     let made = apply(graph, node, &Known::new()).ok()?;
     Some(made.into_iter().map(|(id, t)| (id, Constant::Here(t))).collect())
+}
+
+/// Whether a node whose extents follow from its inputs' elements makes no more than may be computed.
+fn bounded(graph: &Graph, node: &Node) -> bool {
+    let scalar = |i: usize| graph.constants.get(&input(node, i)?)?.load().ok()?.one_real().ok();
+    match (node.op.name, scalar(0), scalar(1), scalar(2)) {
+        ("Range", Some(from), Some(to), Some(step)) => ((to - from) / step).abs() < LARGEST as f64,
+        // Has no more than its input times its rank, which is small.
+        ("NonZero", ..) => true,
+        _ => false,
+    }
 }
 
 /// Nodes whose result is their first input.

@@ -77,13 +77,25 @@ impl Draft {
     }
 }
 
-/// Folds constants, then applies all rules; the result is how often each was used.
+/// Rounds of all rules at most: what a rule finds may tell extents that an earlier one needs.
+const ROUNDS: usize = 4;
+
+/// Folds constants, then applies all rules until none finds anything; the result is how often each was used.
 pub fn simplify(graph: &mut Graph) -> BTreeMap<&'static str, usize> {
     fold::fold(graph);
-    let mut used = BTreeMap::new();
-    for rule in &RULES {
-        used.insert(rule.name, apply(graph, rule));
-        fold::fold(graph);
+    let mut used: BTreeMap<_, _> = RULES.iter().map(|r| (r.name, 0)).collect();
+    for _ in 0..ROUNDS {
+        let before = used.clone();
+        for rule in &RULES {
+            let count = apply(graph, rule);
+            *used.entry(rule.name).or_default() += count;
+            if count > 0 {
+                fold::fold(graph);
+            }
+        }
+        if used == before {
+            break;
+        }
     }
     used
 }
