@@ -1,6 +1,8 @@
 //! Directories of quantized weights as other tools write them, made from a plain one. The formats are those of
 //! `mcv_import`'s documentation; what the integers mean is computed here from the integers, not read back.
 
+pub mod bitsandbytes;
+
 use half::{bf16, f16};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -20,6 +22,10 @@ pub struct Tensor {
 impl Tensor {
     fn words(shape: [usize; 2], words: &[u32]) -> Tensor {
         Tensor { dtype: "I32", shape: shape.to_vec(), bytes: words.iter().flat_map(|w| w.to_le_bytes()).collect() }
+    }
+
+    fn bytes(bytes: Vec<u8>) -> Tensor {
+        Tensor { dtype: "U8", shape: vec![bytes.len()], bytes }
     }
 
     fn halves(shape: [usize; 2], values: &[f16]) -> Tensor {
@@ -90,10 +96,9 @@ impl Directory {
         std::fs::write(path.join("config.json"), self.config.to_string())
     }
 
-    /// Takes out the language model's linears.
-    fn take_linears(&mut self) -> Vec<(String, Matrix)> {
-        let linear = |name: &str| name.starts_with("llm.") && name.ends_with("_proj.weight");
-        let names: Vec<String> = self.tensors.keys().filter(|name| linear(name)).cloned().collect();
+    /// Takes out matrices by their names.
+    fn take(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<(String, Matrix)> {
+        let names: Vec<String> = self.tensors.keys().filter(|name| wanted(name)).cloned().collect();
         let matrix = |t: Tensor| {
             let values = t.bytes.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect();
             Matrix { rows: t.shape[0], cols: t.shape[1], values }
@@ -101,14 +106,28 @@ impl Directory {
         names.into_iter().filter_map(|name| self.tensors.remove(&name).map(|t| (name, matrix(t)))).collect()
     }
 
+    /// The same numbers of each `scales` tensor as f32.
+    pub fn widen_scales(&mut self) {
+        for (_, tensor) in self.tensors.iter_mut().filter(|(name, _)| name.ends_with(".scales")) {
+            let halves = tensor.bytes.as_chunks::<2>().0.iter();
+            let values: Vec<f32> = halves.map(|b| f16::from_le_bytes(*b).to_f32()).collect();
+            *tensor = Tensor::floats(&tensor.shape, &values);
+        }
+    }
+
     /// Its linears as f32 of these values; no quantization.
     pub fn with_floats(mut self, meaning: &Meaning) -> Directory {
-        self.take_linears();
         for (name, m) in meaning {
             self.tensors.insert(name.clone(), Tensor::floats(&[m.rows, m.cols], &m.values));
         }
         self
     }
+}
+
+/// Whether it is a linear of the language model, or of the vision tower too.
+fn linear(name: &str, vision: bool) -> bool {
+    let part = name.starts_with("llm.") || vision && name.starts_with("vpm.");
+    part && ["_proj.weight", ".fc1.weight", ".fc2.weight"].iter().any(|end| name.ends_with(end))
 }
 
 /// How GPTQ or AWQ rounds.
@@ -181,7 +200,7 @@ fn word(nibbles: impl Iterator<Item = u32>) -> u32 {
 /// Rewrites the linears as GPTQ does.
 pub fn gptq(directory: &mut Directory, settings: Settings) -> Meaning {
     let mut meaning = Meaning::new();
-    for (name, m) in directory.take_linears() {
+    for (name, m) in directory.take(|n| linear(n, false)) {
         let (r, stem) = (round(&m, settings), name.trim_end_matches(".weight"));
         let code = |k: usize, n: usize| r.codes[n * m.cols + k];
         let codes: Vec<u32> =
@@ -199,6 +218,32 @@ pub fn gptq(directory: &mut Directory, settings: Settings) -> Meaning {
     directory.config["quantization_config"] = json!({
         "quant_method": "gptq", "bits": 4, "group_size": settings.group, "desc_act": settings.act_order,
         "sym": settings.symmetric, "checkpoint_format": if settings.second { "gptq_v2" } else { "gptq" },
+    });
+    meaning
+}
+
+/// Rewrites the linears as AWQ does.
+pub fn awq(directory: &mut Directory, settings: Settings) -> Meaning {
+    // The outputs of a word from the lowest nibble up.
+    const ORDER: [usize; 8] = [0, 2, 4, 6, 1, 3, 5, 7];
+    let mut meaning = Meaning::new();
+    for (name, m) in directory.take(|n| linear(n, false)) {
+        let (r, stem) = (round(&m, settings), name.trim_end_matches(".weight"));
+        let across = |of: &dyn Fn(usize, usize) -> u32, rows: usize| -> Vec<u32> {
+            let places = (0..rows).flat_map(|row| (0..m.rows / 8).map(move |w| (row, w * 8)));
+            places.map(|(row, n)| word(ORDER.iter().map(|j| of(row, n + j)))).collect()
+        };
+        let codes = across(&|k, n| r.codes[n * m.cols + k], m.cols);
+        let zeros = across(&|g, n| r.zeros[g * m.rows + n], r.groups);
+        let mut put = |part: &str, tensor: Tensor| directory.tensors.insert(format!("{stem}.{part}"), tensor);
+        put("qweight", Tensor::words([m.cols, m.rows / 8], &codes));
+        put("qzeros", Tensor::words([r.groups, m.rows / 8], &zeros));
+        put("scales", Tensor::halves([r.groups, m.rows], &r.scales));
+        meaning.insert(name, r.meaning(m.rows, m.cols));
+    }
+    directory.config["quantization_config"] = json!({
+        "quant_method": "awq", "bits": 4, "group_size": settings.group, "zero_point": !settings.symmetric,
+        "version": "gemm",
     });
     meaning
 }

@@ -2,11 +2,12 @@
 //! not rounded again.
 
 use mcv_compile::args::CompileArgs;
+use mcv_compile::takeover::Takeover;
 use mcv_import::{Form, Imported, Request};
 use mcv_ir::Elem;
 use mcv_ir::encode::Rounded;
 use mcv_runtime::{Options, Session};
-use mcv_tests::prequantized::{Directory, Meaning, PLAIN, Settings, gptq};
+use mcv_tests::prequantized::{Directory, Meaning, PLAIN, Settings, awq, bitsandbytes, gptq};
 use mcv_tests::{fixture, nano};
 use std::path::Path;
 use tempfile::TempDir;
@@ -76,32 +77,69 @@ fn gptq_rows_are_scale_times_integer() {
             check_rows(dir.path(), &meaning, |form| matches!(form, Form::Other(why) if why.contains("zero points")));
         }
     }
+    let (dir, meaning) = quantized("v2_0", |d| {
+        let meaning = gptq(d, PLAIN);
+        d.widen_scales();
+        meaning
+    });
+    check_rows(dir.path(), &meaning, |form| form == GRID);
     let (dir, meaning) = quantized("v4_5", |d| gptq(d, Settings { group: 16, ..PLAIN }));
     check_rows(dir.path(), &meaning, |form| matches!(form, Form::Other(why) if why.contains("32 inputs")));
     let (dir, meaning) = quantized("v4_5", |d| gptq(d, Settings { group: 32, act_order: true, ..PLAIN }));
     check_rows(dir.path(), &meaning, |form| matches!(form, Form::Other(why) if why.contains("act-order")));
 }
 
-/// Logits of the golden text prompt by the artifact of a directory.
-fn logits(dir: &Path, recipe: &str) -> Vec<Vec<f32>> {
+#[test]
+fn awq_rows_are_scale_times_integer() {
+    for (group, symmetric) in [(32, true), (32, false), (64, false), (128, true)] {
+        let (dir, meaning) = quantized("v2_6", |d| awq(d, Settings { group, symmetric, ..PLAIN }));
+        check_rows(dir.path(), &meaning, |form| (form == GRID) == symmetric);
+    }
+}
+
+#[test]
+fn bitsandbytes_rows_are_table_times_scale() {
+    for (kind, nested) in [("nf4", false), ("nf4", true), ("fp4", true)] {
+        let (dir, meaning) = quantized("v4_5", |d| bitsandbytes::four_bits(d, kind, nested));
+        check_rows(dir.path(), &meaning, |form| matches!(form, Form::Other(why) if why.contains("steps")));
+    }
+    let (dir, meaning) = quantized("v4_5", bitsandbytes::eight_bits);
+    check_rows(dir.path(), &meaning, |form| matches!(form, Form::Other(why) if why.contains("8 bits")));
+}
+
+/// Logits of the golden text prompt by the artifact of a directory, and what became of its integers.
+fn logits(dir: &Path, recipe: &str) -> (Vec<Vec<f32>>, Takeover) {
     let output = dir.join("nano.mcv");
     let levels = Some(vec!["portable".to_string()]);
     let args = CompileArgs { model: Some(dir.into()), levels, ..fixture::options(recipe, &output) };
-    mcv_compile::compile::compile(&args).expect("it compiles").expect("not stopped");
+    let outcome = mcv_compile::compile::compile(&args).expect("it compiles").expect("not stopped");
     let mut session = Session::open(&output, &Options::default()).expect("the artifact opens");
-    let golden = nano::golden("v2_6", "text");
-    let ids = golden.ints("ids");
-    session.forward_logits(&ids, &vec![-1; ids.len()]).expect("it runs")
+    let ids = nano::golden("v2_6", "text").ints("ids");
+    (session.forward_logits(&ids, &vec![-1; ids.len()]).expect("it runs"), outcome.takeover)
 }
 
 #[test]
 fn integers_on_the_grid_are_not_rounded_again() {
-    // Every group of 32 has a -8, for which rounding finds the same scale: the artifacts are equal in every bit.
+    // Every group of 32 has a -8, for which rounding finds the same scale: the artifacts are equal in every bit. The
+    // recipe's 8-bit linears stay at the 4 bits that they have.
     let (dir, meaning) = quantized("v2_6", |d| gptq(d, Settings { group: 32, ..PLAIN }));
     let plain = floats("v2_6", &meaning);
-    let recipe = dir.path().join("all4.yaml");
-    let rules = "name: all4\nkv: f32\nrules:\n  - { match: \"llm.*_proj.weight\", type: q4/32 }\n";
-    std::fs::write(&recipe, rules).expect("a file");
-    let recipe = recipe.display().to_string();
-    assert!(logits(dir.path(), &recipe) == logits(plain.path(), &recipe));
+    let all4 = plain.path().join("all4.yaml");
+    let own = include_str!("../../compiler/driver/recipes/q4.yaml");
+    let rules = own.replacen("rules:\n", "rules:\n  - { match: \"llm.*_proj.weight\", type: q4/32 }\n", 1);
+    std::fs::write(&all4, rules).expect("a file");
+    let (taken, rounded) = (logits(dir.path(), "q4"), logits(plain.path(), &all4.display().to_string()));
+    assert!(taken.0 == rounded.0, "logits differ");
+    assert_eq!((taken.1.taken, taken.1.again.len()), (meaning.len(), 0));
+    assert_eq!(rounded.1, Takeover::default());
+}
+
+#[test]
+fn integers_off_the_grid_are_counted_with_the_reason() {
+    let (dir, meaning) = quantized("v2_6", |d| bitsandbytes::four_bits(d, "nf4", true));
+    let (logits, takeover) = logits(dir.path(), "q4");
+    assert!(logits.iter().flatten().all(|x| x.is_finite()));
+    let line = takeover.line().expect("it was quantized");
+    let expected = format!("0 taken over as they are, {} rounded again", meaning.len());
+    assert!(line.contains(&expected) && line.contains("NF4"), "{line}");
 }

@@ -7,6 +7,7 @@ use crate::pack::{self, Origin, Rounding, output};
 use crate::progress::Progress;
 use crate::slices::{self, Wish};
 use crate::stdout::show;
+use crate::takeover::{self, Takeover};
 use crate::units::Units;
 use crate::{embedded, explain, recipe, report, soc, tuning};
 use mcv_artifact::Message;
@@ -36,6 +37,8 @@ pub struct Outcome {
     pub recipe: Recipe,
     /// What rounding did per weight.
     pub roundings: Vec<Rounding>,
+    /// What became of integers that the checkpoint has.
+    pub takeover: Takeover,
     /// Predicted cost per op.
     pub costs: Vec<Row>,
     /// Bytes of the artifact.
@@ -69,6 +72,8 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     }
     let imported = mcv_import::import(dir, &request)?;
     imported.config.warnings.iter().for_each(|w| eprintln!("mcv-compile: warning: {w}"));
+    let recipe = takeover::adapt(&recipe, &imported);
+    let context = Context { recipe: &recipe, targets: &targets };
     let Some(program) = optimize(imported.program.clone(), &context, &placement, args)? else { return Ok(None) };
     if args.explain {
         let costs = placement.costs().unwrap_or(Costs::of(&soc));
@@ -93,8 +98,9 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let artifact_bytes = std::fs::metadata(&args.output).map_or(0, |m| m.len());
     let seconds = started.elapsed().as_secs_f64();
     let costs = place::explain(&program, &context, &soc);
-    let outcome =
-        Outcome { imported, program, plan, soc, recipe: recipe.clone(), roundings, costs, artifact_bytes, seconds };
+    let takeover = Takeover::of(&program, &plan, &imported.checkpoint);
+    let recipe = recipe.clone();
+    let outcome = Outcome { imported, program, plan, soc, recipe, roundings, takeover, costs, artifact_bytes, seconds };
     if let Some(path) = &args.report {
         report::write(path, &outcome)?;
     }

@@ -18,5 +18,6 @@ pub mod slices;
 pub mod soc;
 pub mod stdout;
 mod stock;
+pub mod takeover;
 pub mod tuning;
 pub mod units;

@@ -41,8 +41,9 @@ fn tell(outcome: &Outcome, args: &CompileArgs) {
     let mib = |b: u64| b as f64 / (1 << 20) as f64;
     let before: u64 = outcome.roundings.iter().map(|r| r.before).sum();
     let (output, after) = (args.output.display(), outcome.artifact_bytes);
+    let takeover = outcome.takeover.line().map_or_else(String::new, |line| line + "\n");
     show(&format!(
-        "{output}: {} for {}, recipe {}\nweights {:.1} MiB -> artifact {:.1} MiB in {:.1} s\n\
+        "{output}: {} for {}, recipe {}\nweights {:.1} MiB -> artifact {:.1} MiB in {:.1} s\n{takeover}\
          next: mcv-run {output} --image photo.png --prompt \"What is in the picture?\"\n",
         outcome.program.name,
         args.target,

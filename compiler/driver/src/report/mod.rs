@@ -51,6 +51,7 @@ pub fn summary(outcome: &Outcome, args: &CompileArgs) -> serde_json::Value {
         "seconds": outcome.seconds, "artifact_bytes": outcome.artifact_bytes,
         "peak_rss_bytes": peak_rss(), "kernels": outcome.plan.kernels.len(),
         "phases": phases,
+        "taken_over": outcome.takeover.taken, "rounded_again": outcome.takeover.again,
         "parts": sizes.iter().map(|(name, (before, after))| json!({"name": name, "before_bytes": before, "after_bytes": after})).collect::<Vec<_>>(),
     })
 }

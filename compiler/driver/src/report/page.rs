@@ -145,6 +145,9 @@ fn errors(html: &mut String, outcome: &Outcome) {
         rounded.len(),
         outcome.roundings.len()
     );
+    if let Some(line) = outcome.takeover.line() {
+        let _ = write!(html, "<p class='note'>{}.</p>", escape(&line));
+    }
     html.push_str("<details open><summary>tensors</summary><table><tr><th>tensor</th><th>stored as</th><th>size</th><th>error</th></tr>");
     for r in rounded {
         let _ = write!(

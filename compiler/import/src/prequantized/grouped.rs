@@ -26,6 +26,8 @@ pub const STRAIGHT: Order = [0, 1, 2, 3, 4, 5, 6, 7];
 pub enum Along {
     /// Inputs of one output: `[K/8, N]`.
     Inputs,
+    /// Outputs of one input: `[K, N/8]`.
+    Outputs,
 }
 
 /// The tensors of one weight, their shapes checked against each other.
@@ -50,6 +52,7 @@ impl Parts {
         let scales = pieces.take_beside(&codes, &format!("{stem}.scales"))?;
         let extents = match (along, &codes.shape[..]) {
             (Along::Inputs, &[words, outputs]) => words.checked_mul(8).map(|inputs| (inputs, outputs)),
+            (Along::Outputs, &[inputs, words]) => words.checked_mul(8).map(|outputs| (inputs, outputs)),
             _ => None,
         };
         let extents = extents.filter(|(k, n)| *k > 0 && *n > 0 && n % 8 == 0);
@@ -134,14 +137,14 @@ pub struct Grouped {
 }
 
 impl Grouped {
-    /// Reads the zero points to see whether the weight is on the artifact's grid.
+    /// Reads zero points, and scales that are not f16, to see whether the weight is on the artifact's grid.
     pub fn new(pieces: &Pieces, parts: Parts, groups: Groups, order: Order, missing: u8) -> Result<Grouped> {
         let middle = (MIDDLE - missing) * 0x11;
         let symmetric = pieces.bytes(&parts.zeros)?.iter().all(|byte| *byte == middle);
-        let obstacle = match (symmetric, parts.scales.dtype.as_str()) {
-            (false, _) => Some("zero points that are not in the middle"),
-            (true, "F16") => groups.obstacle(parts.inputs as usize),
-            (true, _) => Some("scales that are not f16"),
+        let obstacle = match symmetric {
+            false => Some("zero points that are not in the middle"),
+            true if !halves(pieces, &parts.scales)? => Some("scales that f16 can't hold"),
+            true => groups.obstacle(parts.inputs as usize),
         };
         let form = obstacle.map_or(Form::Rounded(GRID), Form::Other);
         Ok(Grouped { parts, groups, order, missing, form })
@@ -165,6 +168,7 @@ impl Grouped {
                 let bytes = shards.strip(codes, outputs * 4, begin * 4..end * 4)?;
                 along_inputs(&bytes, *inputs as usize, rows)
             }
+            Along::Outputs => across(shards.strip(codes, outputs / 2, words.clone())?, *inputs),
         };
         let mut zeros = across(shards.strip(zeros, outputs / 2, words)?, *groups);
         zeros.iter_mut().for_each(|z| *z = (*z + self.missing) & 15);
@@ -189,6 +193,13 @@ impl Grouped {
         }
         out
     }
+}
+
+/// Whether f16 holds every scale as it is.
+fn halves(pieces: &Pieces, scales: &TensorEntry) -> Result<bool> {
+    let elem = scales.elem().map_err(|why| pieces.fault(scales, why))?;
+    let fits = |scale: &f32| f16::from_f32(*scale).to_f32() == *scale;
+    Ok(elem == Elem::F16 || to_f32(elem, &pieces.bytes(scales)?).iter().all(fits))
 }
 
 /// Some outputs of a weight: integers `[rows, inputs]`, zero points and scales `[rows, groups]`.

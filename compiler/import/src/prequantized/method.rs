@@ -11,6 +11,13 @@ use std::path::Path;
 pub enum Method {
     /// AutoGPTQ, GPTQModel.
     Gptq(Gptq),
+    /// AutoAWQ; so many inputs share a scale, or all.
+    Awq {
+        /// None: all.
+        group: Option<u32>,
+    },
+    /// bitsandbytes, whose weights say everything themselves.
+    Bitsandbytes,
 }
 
 /// Settings of GPTQ.
@@ -22,7 +29,7 @@ pub struct Gptq {
     pub missing: u8,
 }
 
-const METHODS: &str = "gptq";
+const METHODS: &str = "gptq, awq, bitsandbytes";
 
 impl Method {
     /// Reads the settings; none where the directory says nothing of a quantization.
@@ -41,6 +48,8 @@ impl Method {
     fn named(settings: &Json) -> Result<Method> {
         match text(settings, "quant_method") {
             Some("gptq") => gptq(settings),
+            Some("awq") => awq(settings),
+            Some("bitsandbytes") => Ok(Method::Bitsandbytes),
             Some(other) => Err(settings.fault("quant_method", unsupported(other, METHODS))),
             None => Err(settings.fault("quant_method", format!("is missing or no text; supported: {METHODS}"))),
         }
@@ -68,6 +77,16 @@ fn gptq(settings: &Json) -> Result<Method> {
     }
     settings.nothing_but("pack_dtype", "int32")?;
     Ok(Method::Gptq(Gptq { group: group(settings, "group_size")?, missing }))
+}
+
+fn awq(settings: &Json) -> Result<Method> {
+    let either = |new, old| if settings.get(new).is_none() && settings.get(old).is_some() { old } else { new };
+    four_bits(settings, either("bits", "w_bit"))?;
+    let version = text(settings, "version").unwrap_or("gemm");
+    if !version.eq_ignore_ascii_case("gemm") {
+        return Err(settings.fault("version", unsupported(version, "gemm")));
+    }
+    Ok(Method::Awq { group: group(settings, either("group_size", "q_group_size"))? })
 }
 
 fn four_bits(settings: &Json, key: &str) -> Result<()> {

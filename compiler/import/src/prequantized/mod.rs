@@ -4,10 +4,13 @@
 //! Beside headers, group indices and zero points are read on opening: they decide whether a weight lies on a grid of
 //! the artifact. The formats are in [`gptq`], [`awq`] and [`bitsandbytes`].
 
+mod awq;
+mod bitsandbytes;
 mod gptq;
 mod grouped;
 mod method;
 mod pieces;
+mod state;
 
 use crate::checkpoint::{Form, Rows, Shards};
 use crate::error::{ImportError, Result};
@@ -32,7 +35,9 @@ trait Packed: std::fmt::Debug + Send + Sync {
     fn form(&self) -> Form;
 
     /// Rows `begin..end` (in range) as they are, where the form is [`Form::Rounded`].
-    fn rounded(&self, shards: &Shards, begin: u64, end: u64) -> Plain<Option<Rounded>>;
+    fn rounded(&self, _shards: &Shards, _begin: u64, _end: u64) -> Plain<Option<Rounded>> {
+        Ok(None)
+    }
 }
 
 /// A weight as the model's builders see it, and what it is made of.
@@ -71,7 +76,10 @@ pub(crate) fn view(dir: &Path, tensors: Tensors, shards: Shards) -> Result<(Tens
     let mut pieces = Pieces::new(tensors, &shards);
     let found = match method {
         Method::Gptq(settings) => gptq::weights(&mut pieces, settings)?,
+        Method::Awq { group } => awq::weights(&mut pieces, group)?,
+        Method::Bitsandbytes => bitsandbytes::weights(&mut pieces)?,
     };
+    pieces.refuse_strays()?;
     let (mut tensors, mut weights) = (pieces.left(), BTreeMap::new());
     for Weight { entry, packed } in found {
         weights.insert(entry.name.clone(), packed);
@@ -86,8 +94,8 @@ pub(crate) fn view(dir: &Path, tensors: Tensors, shards: Shards) -> Result<(Tens
 
 /// Integers of which no file says what they mean.
 fn refuse_unexplained(dir: &Path, tensors: &Tensors) -> Result<()> {
-    let telling = |name: &&String| [".qweight", ".SCB", ".weight.absmax"].iter().any(|end| name.ends_with(end));
-    let Some(name) = tensors.keys().find(telling) else { return Ok(()) };
+    let telling = [".qweight", ".SCB", ".weight.absmax"];
+    let Some(name) = tensors.keys().find(|name| telling.iter().any(|end| name.ends_with(end))) else { return Ok(()) };
     let why = format!("is missing, but {name} is part of a quantized weight; download config.json again");
     Err(ImportError::new(&dir.join("config.json"), "quantization_config", why))
 }

@@ -1,9 +1,10 @@
 //! The tensors of a directory while those that belong to quantized weights are taken out of it.
 
 use super::Tensors;
-use crate::checkpoint::Shards;
+use crate::checkpoint::{Shards, to_f32};
 use crate::error::{ImportError, Result};
 use crate::safetensors::TensorEntry;
+use mcv_ir::Elem;
 
 /// Tensors that are not yet part of a weight.
 pub struct Pieces<'s> {
@@ -41,6 +42,15 @@ impl<'s> Pieces<'s> {
         self.take(name).ok_or_else(|| ImportError::new(self.shards.file(beside.file), &format!("tensor {name}"), why))
     }
 
+    /// Refuses parts of weights whose main tensor is missing.
+    pub fn refuse_strays(&self) -> Result<()> {
+        let parts = [".qweight", ".qzeros", ".weight.absmax", ".weight.quant_map", ".SCB"];
+        let stray = self.tensors.values().find(|entry| parts.iter().any(|end| entry.name.ends_with(end)));
+        let why = "belongs to a quantized weight of which other tensors are missing, or that another method made; \
+                   download config.json and the weights again";
+        stray.map_or(Ok(()), |entry| Err(self.fault(entry, why)))
+    }
+
     /// An error about a tensor.
     pub fn fault(&self, entry: &TensorEntry, why: impl Into<String>) -> ImportError {
         ImportError::new(self.shards.file(entry.file), &format!("tensor {}", entry.name), why)
@@ -55,6 +65,21 @@ impl<'s> Pieces<'s> {
             return Err(self.fault(entry, format!("has shape {:?}, expected {shape:?}", entry.shape)));
         }
         Ok(())
+    }
+
+    /// The files.
+    pub fn shards(&self) -> &'s Shards {
+        self.shards
+    }
+
+    /// All of a list of `count` finite f32.
+    pub fn floats(&self, entry: &TensorEntry, count: u64) -> Result<Vec<f32>> {
+        self.expect(entry, &["F32"], &[count])?;
+        let values = to_f32(Elem::F32, &self.bytes(entry)?);
+        match values.iter().all(|v| v.is_finite()) {
+            true => Ok(values),
+            false => Err(self.fault(entry, "has NaN or infinity; the checkpoint is damaged")),
+        }
     }
 
     /// All bytes of a tensor, which are few.
