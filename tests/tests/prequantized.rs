@@ -110,8 +110,7 @@ fn bitsandbytes_rows_are_table_times_scale() {
 /// Logits of the golden text prompt by the artifact of a directory, and what became of its integers.
 fn logits(dir: &Path, recipe: &str) -> (Vec<Vec<f32>>, Takeover) {
     let output = dir.join("nano.mcv");
-    let levels = Some(vec!["portable".to_string()]);
-    let args = CompileArgs { model: Some(dir.into()), levels, ..fixture::options(recipe, &output) };
+    let args = CompileArgs { model: Some(dir.into()), stock_kernels: true, ..fixture::options(recipe, &output) };
     let outcome = mcv_compile::compile::compile(&args).expect("it compiles").expect("not stopped");
     let mut session = Session::open(&output, &Options::default()).expect("the artifact opens");
     let ids = nano::golden("v2_6", "text").ints("ids");
