@@ -1,7 +1,8 @@
-//! Files to [`mcv_ir::Program`]: Hugging Face directories of the MiniCPM-V family; ONNX files to graphs of their own.
+//! Files to [`mcv_ir::Program`]: Hugging Face directories of the MiniCPM-V family, plain or quantized by GPTQ, AWQ or
+//! bitsandbytes; ONNX files to graphs of their own.
 //!
-//! Only headers, small JSON files and the zero points of quantized weights are read here; weights are read when the packer asks for rows. This crate must
-//! never know a pass, a target, a quantization recipe or the artifact.
+//! Only headers, small JSON files, and what says where quantized weights lie on a grid, are read here; weights are read
+//! when the packer asks for rows. This crate must never know a pass, a target, a quantization recipe or the artifact.
 
 pub mod checkpoint;
 pub mod config;
