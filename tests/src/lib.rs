@@ -5,6 +5,7 @@ pub mod devices;
 pub mod evaluate;
 pub mod exports;
 pub mod fixture;
+pub mod gguf;
 pub mod goldens;
 pub mod measure;
 pub mod nano;

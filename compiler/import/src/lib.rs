@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod error;
 pub mod family;
+pub mod gguf;
 pub mod onnx;
 mod prequantized;
 pub mod request;
