@@ -35,6 +35,7 @@ pub fn options(recipe: &str, output: &Path) -> CompileArgs {
         ttft_target: None,
         pictures: 1,
         max_ratio: 16.0,
+        mmproj: None,
         ram_budget: None,
         levels: None,
         stock_kernels: false,

@@ -21,8 +21,15 @@ fn checkpoint(version: &str) -> TempDir {
 }
 
 fn import(dir: &Path) -> Imported {
-    let request =
-        Request { context: Some(256), prefill_chunk: 128, pictures: 1, max_ratio: 2.25, kv: Elem::F32, slices: None };
+    let request = Request {
+        context: Some(256),
+        prefill_chunk: 128,
+        pictures: 1,
+        max_ratio: 2.25,
+        kv: Elem::F32,
+        slices: None,
+        mmproj: None,
+    };
     mcv_import::import(dir, &request).expect("the fixture is valid")
 }
 

@@ -11,7 +11,8 @@ use mcv_tests::evaluate::{self, Evaluator, optimized};
 use mcv_tests::fixture;
 
 fn import(kv: mcv_ir::Elem) -> Imported {
-    let request = Request { context: Some(256), prefill_chunk: 64, pictures: 1, max_ratio: 16.0, kv, slices: None };
+    let request =
+        Request { context: Some(256), prefill_chunk: 64, pictures: 1, max_ratio: 16.0, kv, slices: None, mmproj: None };
     mcv_import::import(&fixture::tiny_model(), &request).expect("the small model imports")
 }
 

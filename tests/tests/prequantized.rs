@@ -34,8 +34,15 @@ fn floats(version: &str, meaning: &Meaning) -> TempDir {
 }
 
 fn import(dir: &Path) -> Imported {
-    let request =
-        Request { context: Some(256), prefill_chunk: 128, pictures: 1, max_ratio: 2.25, kv: Elem::F32, slices: None };
+    let request = Request {
+        context: Some(256),
+        prefill_chunk: 128,
+        pictures: 1,
+        max_ratio: 2.25,
+        kv: Elem::F32,
+        slices: None,
+        mmproj: None,
+    };
     mcv_import::import(dir, &request).expect("the directory is valid")
 }
 

@@ -51,10 +51,14 @@ pub enum Job {
 /// Options of a compilation.
 #[derive(Debug, Clone, Args)]
 pub struct CompileArgs {
-    /// Hugging Face directory of the checkpoint: config.json, *.safetensors, tokenizer.json; default: the small model
-    /// inside this program, which reads short texts.
-    #[arg(value_name = "MODEL_DIR")]
+    /// Hugging Face directory of the checkpoint (config.json, *.safetensors, tokenizer.json), or the language model's
+    /// GGUF file with its mmproj beside it, or a directory of both; default: the small model inside this program, which
+    /// reads short texts.
+    #[arg(value_name = "MODEL")]
     pub model: Option<PathBuf>,
+    /// The mmproj of a GGUF model, where it is not the only one beside it.
+    #[arg(long, value_name = "FILE")]
+    pub mmproj: Option<PathBuf>,
     /// Artifact to write.
     #[arg(short, long, value_name = "FILE", default_value = "model.mcv")]
     pub output: PathBuf,

@@ -113,6 +113,7 @@ fn request(args: &CompileArgs, recipe: &Recipe) -> Request {
         prefill_chunk: args.prefill_chunk,
         pictures: args.pictures,
         max_ratio: args.max_ratio,
+        mmproj: args.mmproj.clone(),
         kv: recipe.kv,
         slices: args.slices,
     }

@@ -229,13 +229,14 @@ pub(crate) fn to_f32(elem: Elem, bytes: &[u8]) -> Vec<f32> {
     }
 }
 
+/// Fills `bytes` from byte `offset` of a file on.
 #[cfg(unix)]
-fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
+pub(crate) fn read_at(file: &File, bytes: &mut [u8], offset: u64) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
 }
 
 #[cfg(windows)]
-fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> std::io::Result<()> {
+pub(crate) fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> std::io::Result<()> {
     while !bytes.is_empty() {
         let n = std::os::windows::fs::FileExt::seek_read(file, bytes, offset)?;
         if n == 0 {
@@ -253,11 +254,11 @@ const INDEX: &str = "model.safetensors.index.json";
 fn look_at(dir: &Path) -> Result<()> {
     let fail = |why: &str| Err(ImportError::new(dir, "MODEL_DIR", why));
     if !dir.exists() {
-        return fail("does not exist; give the Hugging Face directory of a MiniCPM-V checkpoint");
+        return fail("does not exist; give the Hugging Face directory or the GGUF file of a MiniCPM-V checkpoint");
     }
     if !dir.is_dir() {
         return fail(
-            "is a file; give the Hugging Face directory that holds config.json and *.safetensors or *.onnx (GGUF files are not read yet)",
+            "is a file; give the Hugging Face directory that holds config.json and *.safetensors or *.onnx (a GGUF file's name ends in .gguf)",
         );
     }
     if !dir.join("config.json").exists() {

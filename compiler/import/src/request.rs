@@ -4,14 +4,17 @@ use crate::checkpoint::{Checkpoint, Found};
 use crate::config::ModelConfig;
 use crate::error::ImportError;
 use crate::family::{self, Sizes, patch_bound};
+use crate::gguf::{self, Pair};
 use crate::onnx;
 use crate::text::{ChatTemplate, TextFacts};
 use mcv_ir::{Elem, Error, Program, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the user asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
+    /// The mmproj of a GGUF model; none: the one beside it.
+    pub mmproj: Option<PathBuf>,
     /// KV cache rows; none: what the model allows, at most [`DEFAULT_CONTEXT`].
     pub context: Option<u32>,
     /// Tokens per prefill call.
@@ -50,23 +53,33 @@ pub struct Imported {
     pub tokenizer: Vec<u8>,
 }
 
-/// Reads headers and small files of a Hugging Face directory, or one with ONNX files in the weights' place; weights stay on disk.
+/// Reads headers and small files of a Hugging Face directory, one with ONNX files in the weights' place, or a pair of
+/// GGUF files; weights stay on disk.
 ///
 /// # Errors
 /// Names file and field, and what to do.
-pub fn import(dir: &Path, request: &Request) -> Result<Imported> {
-    let weights = Checkpoint::find(dir).map_err(fault)?;
-    let mut config = ModelConfig::read(dir).map_err(fault)?;
+pub fn import(path: &Path, request: &Request) -> Result<Imported> {
+    let (weights, mut config, text) = read(path, request).map_err(fault)?;
     config.image.max_slice_nums = slices(&config, request)?;
-    let facts = TextFacts::read(dir, &config).map_err(fault)?;
     let sizes = sizes(&config, request)?;
     let checkpoint = match weights {
         Found::Checkpoint(checkpoint) => checkpoint,
-        Found::Onnx => onnx::directory::open(dir, &config, sizes.context).map_err(fault)?,
+        Found::Onnx => onnx::directory::open(path, &config, sizes.context).map_err(fault)?,
     };
     let program = family::build(&checkpoint, &config, &sizes)?;
-    let TextFacts { chat, stop, tokenizer_json: tokenizer } = facts;
+    let TextFacts { chat, stop, tokenizer_json: tokenizer } = text;
     Ok(Imported { checkpoint, config, sizes, program, chat, stop, tokenizer })
+}
+
+fn read(path: &Path, request: &Request) -> std::result::Result<(Found, ModelConfig, TextFacts), ImportError> {
+    if let Some(pair) = Pair::find(path, request.mmproj.as_deref())? {
+        let (checkpoint, config, text) = gguf::open(&pair)?;
+        return Ok((Found::Checkpoint(checkpoint), config, text));
+    }
+    let weights = Checkpoint::find(path)?;
+    let config = ModelConfig::read(path)?;
+    let text = TextFacts::read(path, &config)?;
+    Ok((weights, config, text))
 }
 
 fn fault(e: ImportError) -> Error {

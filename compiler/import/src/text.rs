@@ -4,7 +4,7 @@ use crate::config::{Json, ModelConfig, Version};
 use crate::error::{ImportError, Result};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Text around what is between: before, after.
 pub type Around = (String, String);
@@ -41,21 +41,47 @@ pub struct TextFacts {
     pub stop: Vec<u32>,
 }
 
-impl TextFacts {
-    /// Reads `tokenizer.json` and looks up every special token of the version's schema by its text.
-    pub fn read(dir: &Path, config: &ModelConfig) -> Result<TextFacts> {
+/// Where the tokenizer comes from.
+pub struct TokenizerFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What the file calls its special tokens.
+    pub field: &'static str,
+    /// As `tokenizer.json`.
+    pub json: Vec<u8>,
+    /// `tokenizer_config.json`, where there is one.
+    pub settings: Option<Json>,
+}
+
+impl TokenizerFile {
+    fn read(dir: &Path) -> Result<TokenizerFile> {
         let path = dir.join("tokenizer.json");
-        let tokenizer_json = std::fs::read(&path).map_err(|e| {
+        let json = std::fs::read(&path).map_err(|e| {
             let remedy =
                 "write it with AutoTokenizer.from_pretrained(MODEL, trust_remote_code=True).save_pretrained(DIR)";
             ImportError::new(&path, "file", format!("{e}; {remedy}"))
         })?;
+        let settings = dir.join("tokenizer_config.json");
+        let settings = settings.exists().then(|| Json::read(&settings)).transpose()?;
+        Ok(TokenizerFile { path, field: "added_tokens", json, settings })
+    }
+}
+
+impl TextFacts {
+    /// Reads a directory's `tokenizer.json` and looks up every special token of the version's schema by its text.
+    pub fn read(dir: &Path, config: &ModelConfig) -> Result<TextFacts> {
+        TextFacts::of(TokenizerFile::read(dir)?, config)
+    }
+
+    /// Looks up every special token of the version's schema by its text.
+    pub fn of(file: TokenizerFile, config: &ModelConfig) -> Result<TextFacts> {
+        let TokenizerFile { path, field, json: tokenizer_json, settings } = file;
         let json: Value = serde_json::from_slice(&tokenizer_json)
             .map_err(|e| ImportError::new(&path, "file", format!("bad JSON: {e}; download it again")))?;
         let tokens = special_tokens(&path, &json)?;
         let mut chat = ChatTemplate::of(config);
         if chat.bos.is_none() {
-            chat.bos = begin(dir, &path, &json, &tokens)?;
+            chat.bos = begin(&path, settings.as_ref(), &json, &tokens)?;
         }
         for token in chat.required(config.version) {
             if !tokens.contains_key(token.as_str()) {
@@ -63,7 +89,7 @@ impl TextFacts {
                     "{token} is no token here; it belongs to the prompts of version {}: wrong tokenizer?",
                     config.version
                 );
-                return Err(ImportError::new(&path, "added_tokens", why));
+                return Err(ImportError::new(&path, field, why));
             }
         }
         let mut stop: Vec<u32> = config.generation.eos.clone();
@@ -75,13 +101,13 @@ impl TextFacts {
             let why = format!(
                 "none of {known} is here and eos_token_id is not set: no token ends an answer; wrong tokenizer?"
             );
-            return Err(ImportError::new(&path, "added_tokens", why));
+            return Err(ImportError::new(&path, field, why));
         }
         match stop.iter().chain(tokens.values()).find(|id| **id >= config.llm.vocab_size) {
             None => Ok(TextFacts { tokenizer_json, chat, stop }),
             Some(id) => {
                 let why = format!("token id {id} is outside the model's vocab_size {}", config.llm.vocab_size);
-                Err(ImportError::new(&path, "added_tokens", why))
+                Err(ImportError::new(&path, field, why))
             }
         }
     }
@@ -89,14 +115,13 @@ impl TextFacts {
 
 /// The token that the tokenizer puts before every text by itself: its post-processor's, else `add_bos_token`'s.
 /// Prompts are encoded piece by piece without it, so the schema has to name it.
-fn begin(dir: &Path, path: &Path, json: &Value, tokens: &HashMap<String, u32>) -> Result<Option<String>> {
-    let settings_path = dir.join("tokenizer_config.json");
+fn begin(path: &Path, settings: Option<&Json>, json: &Value, tokens: &HashMap<String, u32>) -> Result<Option<String>> {
     let (blamed, field, token) = match leading(&json["post_processor"]) {
         Some(token) => (path, "post_processor", Some(token.to_string())),
-        None if settings_path.exists() => {
-            (settings_path.as_path(), "bos_token", configured(&Json::read(&settings_path)?)?)
-        }
-        None => return Ok(None),
+        None => match settings {
+            Some(settings) => (settings.path(), "bos_token", configured(settings)?),
+            None => return Ok(None),
+        },
     };
     match token {
         Some(token) if !tokens.contains_key(&token) => {

@@ -127,6 +127,7 @@ pub fn compiled(model: &Model, soc: &Soc, targets: &[&dyn Target]) -> Result<Pro
         prefill_chunk: CHUNK,
         pictures: 1,
         max_ratio: 16.0,
+        mmproj: None,
         kv: recipe.kv,
         slices: None,
     };

@@ -23,6 +23,11 @@ impl Json {
         }
     }
 
+    /// Keys that another file says in other words.
+    pub fn of(path: &Path, map: Map<String, Value>) -> Json {
+        Json { path: path.to_path_buf(), prefix: String::new(), map }
+    }
+
     /// An object without keys that blames the same file.
     pub fn empty(&self) -> Json {
         Json { path: self.path.clone(), prefix: self.prefix.clone(), map: Map::new() }

@@ -53,39 +53,66 @@ pub struct Generation {
     pub eos: Vec<u32>,
 }
 
+/// What a directory's JSON files say.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// `config.json`.
+    pub config: Json,
+    /// `preprocessor_config.json`, where there is one.
+    pub preprocessor: Option<Json>,
+    /// `generation_config.json`, without keys where there is none.
+    pub generation: Json,
+}
+
+impl Files {
+    /// Reads those of a directory.
+    fn read(dir: &Path) -> Result<Files> {
+        let optional = |name: &str| {
+            let path = dir.join(name);
+            path.exists().then(|| Json::read(&path)).transpose()
+        };
+        let config = Json::read(&dir.join("config.json"))?;
+        let generation = optional("generation_config.json")?.unwrap_or(config.empty());
+        Ok(Files { preprocessor: optional("preprocessor_config.json")?, generation, config })
+    }
+}
+
 impl ModelConfig {
     /// Reads a directory's `config.json`, `preprocessor_config.json` and `generation_config.json`.
     ///
     /// # Errors
     /// Names file and key; an unknown version is refused by name.
     pub fn read(dir: &Path) -> Result<ModelConfig> {
-        let config = Json::read(&dir.join("config.json"))?;
-        let version = Version::detect(&config)?;
+        ModelConfig::of(&Files::read(dir)?)
+    }
+
+    /// The facts that these files say; errors as [`ModelConfig::read`].
+    pub fn of(files: &Files) -> Result<ModelConfig> {
+        let config = &files.config;
+        let version = Version::detect(config)?;
         if let Some(obstacle) = version.obstacle() {
             let supported = Version::list(Version::supported);
             let why = format!("version {version} is known but not supported yet: {obstacle}; supported: {supported}");
             return Err(ImportError::new(config.path(), "version", why));
         }
-        let llm = LlmConfig::read(&config, version)?;
-        let vision = VisionConfig::read(&config, version)?;
-        let resampler = ResamplerConfig::read(&config, &llm)?;
+        let llm = LlmConfig::read(config, version)?;
+        let vision = VisionConfig::read(config, version)?;
+        let resampler = ResamplerConfig::read(config, &llm)?;
         let mut warnings = Vec::new();
-        let image = ImagePolicy::read(&config, version, dir, &mut warnings)?;
+        let image = ImagePolicy::read(config, version, files.preprocessor.as_ref(), &mut warnings)?;
         if image.patch_size != vision.patch_size {
             let why = format!("{} differs from the vision tower's patch_size {}", image.patch_size, vision.patch_size);
             return Err(ImportError::new(config.path(), "slice_config.patch_size", why));
         }
         let context = config.number("max_position_embeddings", 1, 1 << 24)?;
-        let generation = Generation::read(dir, &config, version)?;
+        let generation = Generation::read(&files.generation, config, version)?;
         Ok(ModelConfig { version, llm, vision, resampler, image, generation, context, warnings })
     }
 }
 
 impl Generation {
     /// Defaults of the version's own `chat()`: sampling with 0.7, 100, 0.8, 1.05.
-    fn read(dir: &Path, config: &Json, version: Version) -> Result<Generation> {
-        let path = dir.join("generation_config.json");
-        let file = if path.exists() { Json::read(&path)? } else { config.empty() };
+    fn read(file: &Json, config: &Json, version: Version) -> Result<Generation> {
         let eos = match file.ids("eos_token_id")? {
             ids if ids.is_empty() => config.ids("eos_token_id")?,
             ids => ids,

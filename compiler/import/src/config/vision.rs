@@ -2,7 +2,6 @@
 
 use super::{Json, LlmConfig, Version};
 use crate::error::Result;
-use std::path::Path;
 
 /// Whose code a SigLIP tower follows: names, activation and positions differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +135,12 @@ pub struct ImagePolicy {
 
 impl ImagePolicy {
     /// `config.json`'s `slice_config` wins over `preprocessor_config.json`; a difference is told.
-    pub fn read(c: &Json, version: Version, dir: &Path, warnings: &mut Vec<String>) -> Result<ImagePolicy> {
+    pub fn read(
+        c: &Json,
+        version: Version,
+        preprocessor: Option<&Json>,
+        warnings: &mut Vec<String>,
+    ) -> Result<ImagePolicy> {
         let slices = c.object("slice_config")?.unwrap_or(c.empty());
         let number = |key, default, least, most| {
             let source = if slices.get(key).is_some() { &slices } else { c };
@@ -153,11 +157,9 @@ impl ImagePolicy {
             mean: [0.5; 3],
             std: [0.5; 3],
         };
-        let path = dir.join("preprocessor_config.json");
-        if path.exists() {
-            let preprocessor = Json::read(&path)?;
-            policy.compare(&preprocessor, warnings)?;
-            policy.normalization(&preprocessor)?;
+        if let Some(preprocessor) = preprocessor {
+            policy.compare(preprocessor, warnings)?;
+            policy.normalization(preprocessor)?;
         }
         Ok(policy)
     }

@@ -67,7 +67,7 @@ impl<'c> Parts<'c> {
         let dir = self.checkpoint.dir().display();
         let Some(entry) = self.checkpoint.tensor(tensor) else {
             return Err(Error::input(format!(
-                "{dir}: tensor {tensor} is missing; config.json implies it with shape {shape:?}: is the checkpoint complete?"
+                "{dir}: tensor {tensor} is missing; the config implies it with shape {shape:?}: is the checkpoint complete?"
             )));
         };
         let rest = |s: &[u64]| s.iter().skip(1).try_fold(1u64, |n, d| n.checked_mul(*d));
@@ -75,7 +75,7 @@ impl<'c> Parts<'c> {
         let expected: Vec<u64> = shape.iter().map(|&n| u64::from(n)).collect();
         if flat(&entry.shape) != flat(&expected) {
             return Err(Error::input(format!(
-                "{dir}: tensor {tensor} has shape {:?}, but config.json implies {shape:?}: config and weights don't belong together",
+                "{dir}: tensor {tensor} has shape {:?}, but the config implies {shape:?}: config and weights don't belong together",
                 entry.shape
             )));
         }

@@ -31,7 +31,7 @@ pub struct Tensor {
 
 /// What a user asks for when nothing is special.
 pub fn request() -> Request {
-    Request { context: None, prefill_chunk: 16, pictures: 1, max_ratio: 4.0, kv: Elem::F16, slices: None }
+    Request { context: None, prefill_chunk: 16, pictures: 1, max_ratio: 4.0, kv: Elem::F16, slices: None, mmproj: None }
 }
 
 /// Imports; errors as their text.
