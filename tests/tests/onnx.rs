@@ -24,8 +24,15 @@ fn exported(form: &str) -> TempDir {
 }
 
 fn import(dir: &Path) -> Result<Imported, String> {
-    let request =
-        Request { context: Some(256), prefill_chunk: 128, pictures: 1, max_ratio: 2.25, kv: Elem::F32, slices: None };
+    let request = Request {
+        context: Some(256),
+        prefill_chunk: 128,
+        pictures: 1,
+        max_ratio: 2.25,
+        kv: Elem::F32,
+        slices: None,
+        mmproj: None,
+    };
     mcv_import::import(dir, &request).map_err(|e| e.to_string())
 }
 
