@@ -134,7 +134,7 @@ fn damaged_gptq_tensors_are_refused() {
                     part(s, "qweight").shape = vec![16, 32];
                     part(s, "g_idx").shape = vec![128];
                 },
-                &["k_proj.weight", "[32, 128]", "config.json implies [32, 64]"],
+                &["k_proj.weight", "[32, 128]", "the config implies [32, 64]"],
             ),
             (
                 "twice",
