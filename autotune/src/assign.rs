@@ -101,7 +101,8 @@ pub fn search<'a>(
     // Pays for pages, caches and the clock's rise.
     search.run(&default, true)?;
     let mut first = search.first(&default);
-    first.extend(priors.iter().filter(|p| !first.contains(p)).cloned().collect::<Vec<_>>());
+    first.retain(|s| !priors.contains(s) || *s == default);
+    first.splice(1..1, priors.iter().filter(|p| **p != default).cloned());
     let mut leader = search.halve(first)?;
     leader = search.improve(leader)?;
     for start in search.wander(&leader)? {

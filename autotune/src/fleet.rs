@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 pub const SHARE: f64 = 0.1;
 /// Runs at least, where there are so few candidates that a tenth of them says little.
 const LEAST_RUNS: usize = 48;
-/// Winners of other devices that are tried.
+/// Winners of earlier searches that are tried.
 const PRIORS: usize = 3;
 /// Degrees above the first temperature at which a device rests, and those it rests down to.
 const HOT: (f64, f64) = (18.0, 9.0);
@@ -70,7 +70,7 @@ pub struct Plan<'a> {
     pub budget: Option<usize>,
     /// Phases; all if empty.
     pub phases: &'a [String],
-    /// Records of other devices: what won there is tried first.
+    /// Earlier records, of this device and of others: what won there is tried first, the nearest kind's before all.
     pub priors: &'a [ThreadRecord],
     /// Pairs of runs, default and winner in turns, that confirm a gain afterwards; see [`Gain`].
     pub confirm: usize,
@@ -185,12 +185,7 @@ impl Worker<'_> {
         let mut notes = Notes { best: f64::INFINITY, default: f64::INFINITY, ..Notes::default() };
         self.hot = false;
         let name = self.device.name();
-        let elsewhere = self.plan.priors.iter().filter(|r| r.phase == phase && r.soc != hello.soc);
-        let mut elsewhere: Vec<&ThreadRecord> = elsewhere.collect();
-        elsewhere.sort_by(|a, b| space::distance(&hello.soc, &a.soc).total_cmp(&space::distance(&hello.soc, &b.soc)));
-        let elsewhere = elsewhere.into_iter().map(|r| space::transferred(&hello, phase, &r.setting));
-        let mut priors: Vec<Setting> = elsewhere.take(PRIORS).collect();
-        priors.dedup();
+        let priors = priors(&hello, phase, self.plan.priors);
         let mut found = assign::search(&hello, phase, budget, &priors, &mut |setting| {
             let sample = self.sample(phase, setting, &mut notes)?;
             let seconds = sample.map(|s| s.seconds);
@@ -310,8 +305,25 @@ fn record(hello: &Hello, phase: &str, found: &Found, notes: &Notes, hot: bool, g
         temperature: notes.temperature,
         clocks: notes.clocks.clone(),
         hot,
+        kv_fixed: phase != "vision" && hello.kv.is_empty(),
         gain,
     }
+}
+
+/// What won on the kinds of devices that are nearest, on this one.
+pub fn priors(hello: &Hello, phase: &str, records: &[ThreadRecord]) -> Vec<Setting> {
+    let kind = hello.kind();
+    let far = |r: &ThreadRecord| if r.soc == hello.soc { 0.0 } else { space::distance(&kind, &r.soc) };
+    let mut known: Vec<&ThreadRecord> = records.iter().filter(|r| r.phase == phase).collect();
+    known.sort_by(|a, b| far(a).total_cmp(&far(b)));
+    let mut priors: Vec<Setting> = Vec::new();
+    for record in known {
+        let here = space::transferred(hello, phase, &record.setting, far(record) == 0.0);
+        if !priors.contains(&here) && priors.len() < PRIORS {
+            priors.push(here);
+        }
+    }
+    priors
 }
 
 /// Records of all searches.

@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod journal;
 pub mod kernels;
 pub mod machine;
+pub mod priors;
 pub mod record;
 pub mod report;
 pub mod rivals;

@@ -107,6 +107,9 @@ pub struct ThreadRecord {
     /// Whether some runs were made on a device that did not cool down in time.
     #[serde(default)]
     pub hot: bool,
+    /// Whether the model has one type of keys and values, so that there was nothing to choose.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kv_fixed: bool,
     /// What runs after the search say.
     #[serde(default)]
     pub gain: Option<Gain>,
@@ -162,7 +165,16 @@ impl Records {
         let text = std::fs::read_to_string(path).map_err(|e| Error::input(format!("{name}: {e}")))?;
         let records: Records =
             serde_yaml::from_str(&text).map_err(|e| Error::input(format!("{name}: no tuning records: {e}")))?;
-        for (index, record) in records.records.iter().enumerate() {
+        records.check(&name.to_string())?;
+        Ok(records)
+    }
+
+    /// Refuses what says nothing about today's kernels. `name` is the file's.
+    ///
+    /// # Errors
+    /// Records of another emitter version, or figures that can't be: by file and field.
+    pub fn check(&self, name: &str) -> Result<()> {
+        for (index, record) in self.records.iter().enumerate() {
             if record.emitter != EMITTER {
                 let found = record.emitter;
                 return Err(Error::input(format!(
@@ -174,7 +186,7 @@ impl Records {
                 return Err(Error::input(format!("{name}: records[{index}]: zero or endless numbers; tune again")));
             }
         }
-        for (index, record) in records.threads.iter().enumerate() {
+        for (index, record) in self.threads.iter().enumerate() {
             let field = format!("{name}: threads[{index}]");
             if record.emitter != EMITTER {
                 let found = record.emitter;
@@ -185,7 +197,7 @@ impl Records {
                 return Err(Error::input(format!("{field}: zero or endless numbers; tune again")));
             }
         }
-        Ok(records)
+        Ok(())
     }
 
     /// Writes a file under a temporary name, then renames it.

@@ -168,15 +168,18 @@ pub fn distance(a: &str, b: &str) -> f64 {
     }
 }
 
-/// What won elsewhere, on this device: as many threads on its fastest cores, with the same policy.
-pub fn transferred(hello: &Hello, phase: &str, elsewhere: &Setting) -> Setting {
+/// What won elsewhere, on this device: on the same cores if it is of the `same` kind and has leave for them, else as many
+/// threads on its fastest cores; with the same policy.
+pub fn transferred(hello: &Hello, phase: &str, elsewhere: &Setting, same: bool) -> Setting {
     let fastest = clusters(&hello.cores).concat();
-    let cores: Vec<usize> = match elsewhere.cores.is_empty() {
-        true => vec![],
+    let has = |id: &usize| fastest.iter().any(|c| c.id == *id);
+    let cores: Vec<usize> = match elsewhere.cores.is_empty() || same && elsewhere.cores.iter().all(has) {
+        true => elsewhere.cores.clone(),
         false => fastest.iter().take(elsewhere.threads).map(|c| c.id).collect(),
     };
     let threads = elsewhere.threads.clamp(1, fastest.len().max(1));
     let kv = elsewhere.kv.clone().filter(|kv| hello.kv.contains(kv)).or(default(hello, phase).kv);
+    let kv = kv.filter(|_| phase != "vision");
     Setting { threads: if cores.is_empty() { threads } else { cores.len() }, cores, kv, ..elsewhere.clone() }
 }
 

@@ -120,6 +120,27 @@ fn a_kill_among_kernels_loses_no_more() {
     killed_after(30, |place| place.tune_kernels());
 }
 
+/// Kills by the clock, not by what runs: between two runs, in one, while a line is written, before the first.
+#[test]
+fn kills_at_any_moment_change_no_record() {
+    const KILLS: usize = 4;
+    let (whole, place) = (Place::new(), Place::new());
+    ok(whole.tune_kernels().output().unwrap());
+    let mut random = mcv_tune::sim::Random::new(5);
+    for _ in 0..KILLS {
+        let mut child = place.tune_kernels().env("MCV_SLOW", "0.05").stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(50 + random.below(400) as u64));
+        assert!(child.try_wait().unwrap().is_none(), "it was to be killed");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!place.path("model.tuning.yaml").exists());
+    }
+    ok(place.tune_kernels().output().unwrap());
+    let records = |of: &Place| std::fs::read_to_string(of.path("model.tuning.yaml")).unwrap();
+    assert_eq!(records(&place), records(&whole));
+    assert!(place.requests() <= whole.requests() + KILLS, "{} {}", place.requests(), whole.requests());
+}
+
 fn killed_after(requests: usize, tune: fn(&Place) -> Command) {
     let place = Place::new();
     let whole = Place::new();

@@ -34,8 +34,8 @@ impl Bench {
 
     fn tune(&mut self, target: &(dyn Target + Sync), runner: &dyn Runner, kernels: &[Kernel]) -> Records {
         let cache = Cache::open(self.folder.path(), Toolchain::find().expect("a C compiler")).expect("a folder");
-        let (level, known) = (&target.levels()[0], &self.known);
-        let request = Request { target, level, cache: &cache, runner, machine: "test", runs: 9, known };
+        let (level, known, priors) = (&target.levels()[0], &self.known, &Records::default());
+        let request = Request { target, level, cache: &cache, runner, machine: "test", runs: 9, known, priors };
         let notes = &mut self.notes;
         let told = &mut |event: &Event| {
             if let Event::Note(text) = event {

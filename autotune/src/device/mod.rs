@@ -45,6 +45,22 @@ pub struct Hello {
     pub kernels: Vec<KernelText>,
 }
 
+impl Hello {
+    /// Its kind as the runtime spells it, `aarch64 2x28+5x86+1x100`: architecture, then cores by speed, slowest first.
+    /// Simulated devices have a name instead; their cores tell.
+    pub fn kind(&self) -> String {
+        if !self.soc.starts_with("sim ") {
+            return self.soc.clone();
+        }
+        let mut kinds = std::collections::BTreeMap::<u32, usize>::new();
+        for core in &self.cores {
+            *kinds.entry((core.speed * 100.0).round() as u32).or_default() += 1;
+        }
+        let kinds: Vec<String> = kinds.iter().map(|(speed, count)| format!("{count}x{speed}")).collect();
+        format!("aarch64 {}", kinds.join("+"))
+    }
+}
+
 /// A kernel as the device names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KernelText {

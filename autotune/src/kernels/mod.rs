@@ -37,6 +37,8 @@ pub struct Request<'a> {
     pub runs: usize,
     /// Earlier records: kernels that have one of this machine, level and compiler are left out.
     pub known: &'a Records,
+    /// Records of other machines and compilers: what won there is tried first, and fewer others beside it.
+    pub priors: &'a Records,
 }
 
 /// What happens, for progress.
@@ -109,6 +111,7 @@ fn one(
     tell: &mut Tell,
 ) -> Result<Option<Record>> {
     let schedules = rank::ranked(kernel, request.target.schedules(kernel, request.level));
+    let schedules = rank::with_prior(schedules, request.priors.schedule(kernel, request.level.name));
     let objects = request.cache.objects(kernel, &schedules, request.target, request.level);
     let entry = |(schedule, object): (Schedule, Result<PathBuf>)| Entry {
         schedule,

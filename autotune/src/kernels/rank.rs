@@ -6,6 +6,8 @@ use mcv_ir::{Dim, Kernel, Op};
 
 /// Candidates of a kernel that are compiled at most, the default among them.
 pub const MOST: usize = 12;
+/// The same where a prior says what won elsewhere.
+pub const MOST_WITH_PRIOR: usize = 6;
 /// Cost of a sum that does not fit the registers, as a share of a product.
 const SPILL: f64 = 3.0;
 /// Cost of a trip's bookkeeping, in products.
@@ -19,6 +21,17 @@ pub fn ranked(kernel: &Kernel, mut all: Vec<Schedule>) -> Vec<Schedule> {
     all[1..].sort_by(|a, b| cost(kernel, &default, a).total_cmp(&cost(kernel, &default, b)));
     all.truncate(MOST);
     all
+}
+
+/// The same with the winner of another machine behind the default, and fewer others. A prior that the target no longer
+/// lists says nothing.
+pub fn with_prior(mut ranked: Vec<Schedule>, prior: Option<Schedule>) -> Vec<Schedule> {
+    let Some(at) = prior.and_then(|p| ranked.iter().position(|s| *s == p)) else { return ranked };
+    if at > 0 {
+        ranked[1..=at].rotate_right(1);
+    }
+    ranked.truncate(MOST_WITH_PRIOR);
+    ranked
 }
 
 /// Expected time per product, in no unit. The default's sums are taken to just fit the registers: targets choose it so.
@@ -48,6 +61,17 @@ fn idle(rows: u32, tile: u32) -> f64 {
 mod tests {
     use super::*;
     use mcv_ir::TensorType;
+
+    #[test]
+    fn a_prior_comes_second_and_saves_candidates() {
+        let of = |tile_m| Schedule { tile_m, tile_n: 1, unroll: 1, prefetch: 0 };
+        let all: Vec<Schedule> = (1..=9).map(of).collect();
+        let tiles = |prior| with_prior(all.clone(), prior).iter().map(|s| s.tile_m).collect::<Vec<_>>();
+        assert_eq!(tiles(Some(of(8))), [1, 8, 2, 3, 4, 5]);
+        assert_eq!(tiles(Some(of(1))), [1, 2, 3, 4, 5, 6]);
+        assert_eq!((tiles(Some(of(77))).len(), tiles(None).len()), (9, 9));
+        assert_eq!(with_prior(vec![], Some(of(1))), []);
+    }
 
     #[test]
     fn tiles_that_fit_come_before_those_that_spill_or_idle() {

@@ -50,7 +50,9 @@ fn measure(plan: &Plan, target: &(dyn Target + Sync), quiet: bool) -> Result<Rec
     let cache = Cache::open(&Cache::place(), Toolchain::find()?)?;
     let known = Records::default();
     // In this process: the emitter's own candidates on the machine that builds, where a crash is ours to mend.
-    let request = Request { target, level, cache: &cache, runner: &Here, machine: &name, runs: RUNS, known: &known };
+    let priors = mcv_tune::priors::shipped(&mut |why| eprintln!("mcv-compile: --tune: {why}"));
+    let (machine, cache, known) = (name.as_str(), &cache, &known);
+    let request = Request { target, level, cache, runner: &Here, machine, runs: RUNS, known, priors: &priors };
     let records = tune(&kernels, &request, None, &mut |event| match event {
         Event::Done(..) => progress.add(1),
         Event::Note(text) => eprintln!("mcv-compile: --tune: {text}"),

@@ -37,6 +37,9 @@ pub struct Args {
     /// Records of other devices: what won there is tried first
     #[arg(long, value_name = "FILE")]
     pub prior: Vec<PathBuf>,
+    /// Leave the records that ship with this program aside
+    #[arg(long)]
+    pub without_priors: bool,
     /// Runs of a kernel's candidate before the last duel; 0 leaves kernels as they are
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(..10_000))]
     pub kernel_runs: u32,

@@ -28,6 +28,7 @@ pub fn tune(
     args: &Args,
     devices: &mut [Box<dyn Device>],
     records: &mut Records,
+    priors: &Records,
     journal: &Path,
     progress: &Progress,
 ) -> Result<Vec<Record>> {
@@ -39,7 +40,9 @@ pub fn tune(
         }
         seen.push(hello.soc.clone());
         match Toolchain::find_for(&hello.family) {
-            Ok(toolchain) => found.merge(schedules(args, name, &hello, toolchain, records, journal, progress)?),
+            Ok(toolchain) => {
+                found.merge(schedules(args, name, &hello, toolchain, (records, priors), journal, progress)?)
+            }
             Err(why) if name == "local" => {
                 progress.note(name, &format!("{why}; choosing among the levels that the model ships"));
                 *device = level(args, &hello, progress)?;
@@ -71,7 +74,7 @@ fn schedules(
     name: &str,
     hello: &Hello,
     toolchain: Toolchain,
-    records: &Records,
+    (records, priors): (&Records, &Records),
     journal: &Path,
     progress: &Progress,
 ) -> Result<Records> {
@@ -92,7 +95,8 @@ fn schedules(
     let nothing = Records::default();
     let known = if args.fresh { &nothing } else { records };
     let runs = args.kernel_runs as usize;
-    let request = Request { target: &target, level, cache: &cache, runner: &runner, machine: &machine, runs, known };
+    let (cache, runner, machine) = (&cache, &runner, machine.as_str());
+    let request = Request { target: &target, level, cache, runner, machine, runs, known, priors };
     let mut journal = Journal::open(journal, &hello.model, args.seed)?;
     let told = &mut |event: &kernels::Event| progress.kernel(name, event);
     kernels::tune(&own(hello, args.kernels.as_deref())?, &request, Some(&mut journal), told)

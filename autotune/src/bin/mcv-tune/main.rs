@@ -39,20 +39,18 @@ fn tune(args: &Args) -> Result<()> {
     let path = args.records();
     // Before anything is measured: foreign or damaged records would be lost work.
     let mut records = if path.exists() { Records::read(&path)? } else { Records::default() };
-    let mut priors = records.threads.clone();
-    for file in &args.prior {
-        priors.extend(Records::read(file)?.threads);
-    }
+    let progress = Progress::new(args.quiet);
+    let priors = priors(args, &records, &progress)?;
     let mut devices = args.device.iter().map(|d| open(args, d)).collect::<Result<Vec<_>>>()?;
     let journal = args.beside("tuning.journal");
     if args.fresh && journal.exists() {
         remove(&journal)?;
     }
-    let progress = Progress::new(args.quiet);
-    let kernels = kernels::tune(args, &mut devices, &mut records, &journal, &progress)?;
+    let kernels = kernels::tune(args, &mut devices, &mut records, &priors, &journal, &progress)?;
     let budget = args.budget.map(|n| n as usize);
     let journaled = Some((journal.as_path(), args.seed));
-    let plan = Plan { budget, phases: &args.phases, priors: &priors, confirm: args.pairs(), journal: journaled };
+    let plan =
+        Plan { budget, phases: &args.phases, priors: &priors.threads, confirm: args.pairs(), journal: journaled };
     let outcomes = fleet::tune(devices, &plan, &|event| progress.tell(event))?;
     progress.end();
     records.merge(fleet::records(&outcomes));
@@ -68,6 +66,20 @@ fn tune(args: &Args) -> Result<()> {
         print!("{}", summary::text(&kernels, &outcomes));
     }
     report(args, &outcomes)
+}
+
+/// What won before: records of this model's file, of the user's, and those that ship. Simulated devices get none of the
+/// last: they come from the simulator, which would be told its own answers.
+fn priors(args: &Args, records: &Records, progress: &Progress) -> Result<Records> {
+    let mut priors = match args.without_priors || args.device.iter().any(|d| d.starts_with("sim:")) {
+        true => Records::default(),
+        false => mcv_tune::priors::shipped(&mut |note| progress.note("priors", note)),
+    };
+    for file in &args.prior {
+        priors.merge(Records::read(file)?);
+    }
+    priors.merge(records.clone());
+    Ok(priors)
 }
 
 fn report(args: &Args, outcomes: &[Outcome]) -> Result<()> {
