@@ -6,6 +6,7 @@
 
 use super::dtype::DType;
 use super::graph::{Constant, Dim, Graph, Value, ValueId};
+use super::rules::fold;
 use super::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,8 +26,10 @@ pub fn bind(graph: &mut Graph, patch: u32, positions: bool) {
             graph.inputs.retain(|i| *i != id);
         }
     }
-    unconvert(graph);
     keep_result(graph);
+    // What is computed from numbers alone has to keep its types.
+    fold(graph);
+    unconvert(graph);
 }
 
 /// Extents of an input that must be numbers, and its element type.

@@ -4,6 +4,7 @@
 //! Accepted: a graph of whole sequences (no cache inputs) with one batch, from `input_ids` or `inputs_embeds` to `logits`,
 //! positions counted from 0 or given as `position_ids`, as both of torch's exporters write the family's decoders.
 
+use super::dtype::DType;
 use super::graph::{Graph, Node, ValueId};
 use super::rules::view::{input, int, near};
 use super::tensor::{Tensor, Why};
@@ -208,10 +209,11 @@ impl<'a> Language<'a> {
     /// A table `[.., tokens, head_dim / 2]` of known numbers, for tokens counted from 0.
     fn angles(&mut self, table: &Tensor, op: &str, factor: f64) -> Why<()> {
         let (have, wanted) = (table.to_reals(), self.implied()?);
+        let (relative, absolute) = if table.dtype() == DType::F32 { (2e-3, 1e-8) } else { (1e-2, 1e-6) };
         let fits = |(i, found): (usize, &f64)| {
             let angle = (i / wanted.len()) as f64 * wanted[i % wanted.len()];
             let value = factor * if op == "Cos" { angle.cos() } else { angle.sin() };
-            (found - value).abs() <= 2e-3 * value.abs() + 1e-8
+            (found - value).abs() <= relative * value.abs() + absolute
         };
         if table.shape().last() == Some(&wanted.len()) && have.iter().enumerate().all(fits) {
             return Ok(());

@@ -3,7 +3,7 @@
 use super::graph::{Attr, Graph, Node, ValueId};
 use super::infer::Size;
 use super::layout::Chain;
-use super::rules::view::{View, input, int, ints, near};
+use super::rules::view::{View, input, int, ints, near, rounded};
 use super::tensor::Why;
 use super::weights::{Part, Weight, Weights};
 use crate::error::ImportError;
@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
         }
         let product = self.view.product(id, &[]);
         match (&product.over[..], &product.under[..]) {
-            ([one], []) if near(product.scale, scale) => Ok(*one),
+            ([one], []) if rounded(product.scale, scale) => Ok(*one),
             _ => {
                 self.at = format!("value {}", self.view.graph.value(id).name);
                 Err(format!("a factor of {scale} is expected here, {} is found", product.scale))
@@ -304,7 +304,8 @@ impl<'a> Walk<'a> {
             let kind = if causal { "causal attention" } else { "attention to everything" };
             return Err(format!("{kind} without mask, cache, cap or window is expected here"));
         }
-        if !near(scale, wanted) {
+        // Half floats round the roots that some exporters take of it.
+        if !rounded(scale, wanted) {
             return Err(format!("scale is {scale}, the width of a head is {width} (config.json)"));
         }
         Ok([self.input(node, 0)?, self.input(node, 1)?, self.input(node, 2)?])

@@ -1,7 +1,7 @@
 //! `x/2 (1 + erf(x / sqrt 2))`, or with `tanh(sqrt(2/pi) (x + 0.044715 x^3))` for the error function.
 
 use super::Draft;
-use super::view::{View, input, near};
+use super::view::{View, input, rounded};
 use crate::onnx::graph::{Attr, Node, ValueId};
 
 pub fn find(view: &View, node: &Node, draft: &mut Draft) -> Option<()> {
@@ -16,7 +16,7 @@ pub fn find(view: &View, node: &Node, draft: &mut Draft) -> Option<()> {
     over.sort_unstable();
     let mut wanted = vec![x, gate];
     wanted.sort_unstable();
-    if !near(product.scale, 0.5) || over != wanted || !product.under.is_empty() {
+    if !rounded(product.scale, 0.5) || over != wanted || !product.under.is_empty() {
         return None;
     }
     draft.plain("Gelu", &[("approximate", Attr::Text(form.into()))], &[x], Some(out)).map(|_| ())
@@ -33,11 +33,11 @@ fn gate(view: &View, id: ValueId) -> Option<(ValueId, &'static str)> {
         let (s, x) = view.with_scalar(argument, "Div").or_else(|| view.with_scalar(argument, "Mul"))?;
         let divides = view.node(argument)?.op.name == "Div" && input(view.node(argument)?, 0)? == x;
         let s = if divides { 1.0 / s } else { s };
-        return near(s, std::f64::consts::FRAC_1_SQRT_2).then_some((x, "none"));
+        return rounded(s, std::f64::consts::FRAC_1_SQRT_2).then_some((x, "none"));
     }
     let argument = view.product(input(view.is(function, "Tanh")?, 0)?, &[]);
     let ([sum], []) = (&argument.over[..], &argument.under[..]) else { return None };
-    if !near(argument.scale, (2.0 / std::f64::consts::PI).sqrt()) {
+    if !rounded(argument.scale, (2.0 / std::f64::consts::PI).sqrt()) {
         return None;
     }
     let node = view.is(*sum, "Add")?;
@@ -54,5 +54,5 @@ fn is_cubic(view: &View, x: ValueId, y: ValueId) -> bool {
         Some((p, base)) if base == x => p,
         _ => f64::NAN,
     };
-    near(product.scale, 0.044715) && product.under.is_empty() && product.over.iter().map(power).sum::<f64>() == 3.0
+    rounded(product.scale, 0.044715) && product.under.is_empty() && product.over.iter().map(power).sum::<f64>() == 3.0
 }

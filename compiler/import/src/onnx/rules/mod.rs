@@ -14,6 +14,7 @@ pub mod view;
 
 use super::graph::{Attr, Graph, Node, Value, ValueId};
 use super::ops;
+pub use fold::fold;
 use std::collections::{BTreeMap, BTreeSet};
 use view::View;
 
@@ -82,7 +83,7 @@ const ROUNDS: usize = 4;
 
 /// Folds constants, then applies all rules until none finds anything; the result is how often each was used.
 pub fn simplify(graph: &mut Graph) -> BTreeMap<&'static str, usize> {
-    fold::fold(graph);
+    fold(graph);
     let mut used: BTreeMap<_, _> = RULES.iter().map(|r| (r.name, 0)).collect();
     for _ in 0..ROUNDS {
         let before = used.clone();
@@ -90,7 +91,7 @@ pub fn simplify(graph: &mut Graph) -> BTreeMap<&'static str, usize> {
             let count = apply(graph, rule);
             *used.entry(rule.name).or_default() += count;
             if count > 0 {
-                fold::fold(graph);
+                fold(graph);
             }
         }
         if used == before {

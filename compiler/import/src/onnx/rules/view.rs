@@ -152,3 +152,8 @@ pub fn ints<'n>(node: &'n Node, name: &str) -> &'n [i64] {
 pub fn near(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-4 * b.abs()
 }
+
+/// Whether two scalars are the same up to the rounding of half floats, `bfloat16` too.
+pub fn rounded(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 4e-3 * b.abs()
+}
