@@ -143,6 +143,23 @@ fn values_are_read_where_they_are() {
 }
 
 #[test]
+fn a_device_gets_a_phase_in_one_submission() {
+    let program = placed(&ALL, wish("vision=npu,prefill=gpu", &phone())).unwrap();
+    for (phase, unit) in [("vision", "npu"), ("prefill", "gpu")] {
+        let graph = &program.phase(phase).unwrap().graph;
+        let steps = mcv_passes::plan::lifetimes::analyze(graph).steps;
+        let device: Vec<bool> = steps
+            .iter()
+            .map(|id| graph.node(*id))
+            .map(|n| n.op != Op::Move && n.unit.as_deref() == Some(unit))
+            .collect();
+        let runs = device.split(|on_device| !on_device).filter(|run| !run.is_empty()).count();
+        assert_eq!(runs, 1, "{phase}: {device:?}");
+        assert!(device.iter().any(|d| !d), "{phase} has copies");
+    }
+}
+
+#[test]
 fn limits_of_memory_are_kept() {
     let mut soc = phone();
     soc.npu.as_mut().unwrap().address_limit = 100;

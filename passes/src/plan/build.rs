@@ -4,12 +4,10 @@ use super::arena::{self, Buffer, Limits};
 use super::kernels::Table;
 use super::lifetimes::{self, Lifetime, Schedule};
 use super::residency;
+use crate::place::CPU;
 use mcv_ir::plan::{Arena, ArenaBuffer, PhasePlan, Place, Plan, Port, Segment, Size, Step};
 use mcv_ir::{Dim, Error, Graph, Kernel, NodeId, Op, Phase, Program, Result, Stage, encode};
 use std::collections::{BTreeSet, HashMap};
-
-/// The unit that fills inputs and reads outputs.
-pub const CPU: &str = "cpu";
 
 /// Builds the plan and verifies it.
 pub fn build(program: &Program, limits: &Limits) -> Result<Plan> {

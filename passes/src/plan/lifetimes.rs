@@ -1,6 +1,7 @@
 //! When each value of a phase is needed: steps are numbered in execution order, a value lives from the step that
 //! makes it to the last step that reads it or a view of it.
 
+use crate::place::CPU;
 use mcv_ir::{Graph, NodeId, Op, encode};
 use std::collections::{HashMap, HashSet};
 
@@ -36,9 +37,31 @@ pub fn owner(graph: &Graph, mut id: NodeId) -> NodeId {
     id
 }
 
-/// All nodes in the order of execution: for each value nobody reads, in turn, what it needs, then itself. So values are
-/// made shortly before they are read, wherever passes added their nodes.
+/// All nodes in the order of execution: as [`by_need`], but a unit goes on as long as it has something to do, so that
+/// a device gets its steps in few submissions. Copies between units are work of the CPU.
 pub fn order(graph: &Graph) -> Vec<NodeId> {
+    let unit = |id: NodeId| match &graph.node(id).op {
+        Op::Move => CPU,
+        _ => graph.node(id).unit.as_deref().unwrap_or(CPU),
+    };
+    let (mut waiting, mut done) = (by_need(graph), HashSet::new());
+    let (mut order, mut here) = (Vec::with_capacity(waiting.len()), CPU);
+    while !waiting.is_empty() {
+        let (now, later): (Vec<NodeId>, Vec<NodeId>) = waiting.into_iter().partition(|&id| {
+            let passive = graph.node(id).op.is_source() || graph.node(id).op.is_view();
+            let ready = graph.inputs(id).iter().all(|i| done.contains(i)) && (passive || unit(id) == here);
+            ready && done.insert(id)
+        });
+        here = later.first().map_or(CPU, |&id| unit(id));
+        order.extend(now);
+        waiting = later;
+    }
+    order
+}
+
+/// For each value nobody reads, in turn, what it needs, then itself. So values are made shortly before they are read,
+/// wherever passes added their nodes.
+fn by_need(graph: &Graph) -> Vec<NodeId> {
     let (mut seen, mut order) = (HashSet::new(), vec![]);
     for end in graph.order().into_iter().filter(|n| graph.users(*n).is_empty()) {
         let mut path = vec![(end, graph.inputs(end).into_iter())];
