@@ -6,7 +6,7 @@
 use super::render::{fill, spelling};
 use crate::isa::Isa;
 use mcv_ir::target::{Mode, Schedule};
-use mcv_ir::{Dim, Error, Kernel, Op, Result};
+use mcv_ir::{Dim, Elem, Error, Kernel, Op, Result};
 
 /// Largest head the stack buffers are made for.
 pub const MOST_HEAD: u32 = 256;
@@ -57,11 +57,18 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
         ("seen_row", seen_row.to_string()),
         ("result", kernel.args.len().to_string()),
     ];
-    let products =
-        if blocks.is_some() { include_str!("c/attention_blocks.c") } else { include_str!("c/attention_dots.c") };
+    let halves = isa.halves && kernel.args.get(2).is_some_and(|v| v.elem == Elem::F16);
+    let products = match (blocks, halves) {
+        (None, _) => include_str!("c/attention_dots.c").to_string(),
+        (Some(_), false) => [SCORES, "\n", include_str!("c/attention_mix.c")].concat(),
+        (Some(_), true) => [SCORES, "\n", include_str!("c/attention_mix_halves.c")].concat(),
+    };
     let text = fill(include_str!("c/attention.c"), &[("products", products.trim_end().to_string())]);
     Ok(fill(&text, &values))
 }
+
+/// Scores of many queries, as matrices.
+const SCORES: &str = include_str!("c/attention_blocks.c");
 
 /// Rows and vectors of 16 keys that are multiplied at once; none where rows take dot products.
 fn blocks(kernel: &Kernel, isa: &Isa) -> Option<[u32; 2]> {

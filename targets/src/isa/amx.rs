@@ -36,5 +36,6 @@ pub static ISA: Isa = Isa {
     tiles: true,
     prefetch: true,
     blocks: Some([8, 2]),
+    halves: false,
     product: &BY_FOURS,
 };

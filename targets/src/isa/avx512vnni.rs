@@ -17,5 +17,6 @@ pub static ISA: Isa = Isa {
     tiles: false,
     prefetch: true,
     blocks: Some([8, 2]),
+    halves: false,
     product: &BY_FOURS,
 };

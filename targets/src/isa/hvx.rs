@@ -28,5 +28,6 @@ pub static ISA: Isa = Isa {
     tiles: false,
     prefetch: false,
     blocks: None,
+    halves: false,
     product: &Product { grouped: ROWS_ONLY, long: ROWS_ONLY, zero8: "128", pairs: None },
 };

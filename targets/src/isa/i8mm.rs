@@ -5,10 +5,14 @@ use mcv_ir::target::Level;
 
 /// Its name and flags.
 pub const LEVEL: Level =
-    Level { name: "i8mm", needs: &["neon", "dotprod", "i8mm"], flags: &["-march=armv8.2-a+dotprod+i8mm"] };
+    Level { name: "i8mm", needs: &["neon", "fp16", "dotprod", "i8mm"], flags: &["-march=armv8.2-a+fp16+dotprod+i8mm"] };
 /// C text of the vocabulary, which `sve2` shares.
-pub const TEXT: &[&str] =
-    &[include_str!("text/neon.h"), include_str!("text/octets_i8mm.h"), include_str!("text/octets.h")];
+pub const TEXT: &[&str] = &[
+    include_str!("text/neon.h"),
+    include_str!("text/neon_halves.h"),
+    include_str!("text/octets_i8mm.h"),
+    include_str!("text/octets.h"),
+];
 /// The table.
 pub static ISA: Isa = Isa {
     level: LEVEL,
@@ -17,5 +21,6 @@ pub static ISA: Isa = Isa {
     tiles: false,
     prefetch: false,
     blocks: Some([4, 1]),
+    halves: true,
     product: &BY_PAIRS,
 };

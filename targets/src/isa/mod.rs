@@ -27,6 +27,8 @@ pub struct Isa {
     pub prefetch: bool,
     /// Query rows and vectors of keys whose sums fit the registers in attention; none where it takes dot products.
     pub blocks: Option<[u32; 2]>,
+    /// Whether attention sums values that are stored as halves in half precision (`vh_*`), 32 at a time; scores are f32.
+    pub halves: bool,
     /// How quantized matrix products are written.
     pub product: &'static Product,
 }

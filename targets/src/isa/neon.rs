@@ -13,5 +13,6 @@ pub static ISA: Isa = Isa {
     tiles: false,
     prefetch: false,
     blocks: Some([4, 1]),
+    halves: false,
     product: &BY_OCTETS,
 };

@@ -20,5 +20,6 @@ pub static ISA: Isa = Isa {
     tiles: false,
     prefetch: true,
     blocks: Some([4, 1]),
+    halves: false,
     product: &BY_FOURS,
 };

@@ -4,8 +4,11 @@ use super::{BY_PAIRS, Isa, i8mm};
 use mcv_ir::target::Level;
 
 /// Its name and flags.
-pub const LEVEL: Level =
-    Level { name: "sve2", needs: &["neon", "dotprod", "i8mm", "sve2"], flags: &["-march=armv8.5-a+dotprod+i8mm+sve2"] };
+pub const LEVEL: Level = Level {
+    name: "sve2",
+    needs: &["neon", "fp16", "dotprod", "i8mm", "sve2"],
+    flags: &["-march=armv8.5-a+fp16+dotprod+i8mm+sve2"],
+};
 /// The table.
 pub static ISA: Isa = Isa {
     level: LEVEL,
@@ -14,5 +17,6 @@ pub static ISA: Isa = Isa {
     tiles: false,
     prefetch: false,
     blocks: Some([4, 1]),
+    halves: true,
     product: &BY_PAIRS,
 };

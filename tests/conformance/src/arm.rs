@@ -94,6 +94,10 @@ impl Runner for ArmRunner {
         format!("{EMULATOR} -cpu {}", processor(self.level))
     }
 
+    fn sums_in_halves(&self) -> bool {
+        self.level != "neon"
+    }
+
     fn run(&self, job: &Job) -> Result<Vec<u8>, String> {
         let kernel = self.symbols.iter().position(|s| s == job.symbol).ok_or("not a symbol of this runner")?;
         let message = message(kernel as u32, job);

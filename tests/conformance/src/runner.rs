@@ -49,6 +49,10 @@ pub trait Runner {
     fn name(&self) -> String;
     /// What executes: `native`, `qemu-aarch64 -cpu max`.
     fn emulator(&self) -> String;
+    /// Whether attention may sum values that are stored as halves in half precision.
+    fn sums_in_halves(&self) -> bool {
+        false
+    }
     /// Bytes of the result after the call.
     fn run(&self, job: &Job) -> Result<Vec<u8>, String>;
 }
