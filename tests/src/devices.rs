@@ -32,7 +32,7 @@ const EVERYTHING: Device =
 const ARM: Device = Device { target: "generic-arm64", ..EVERYTHING };
 
 /// All of them; the first is what the others are compared with.
-pub const DEVICES: [Device; 7] = [
+pub const DEVICES: [Device; 8] = [
     Device { name: "host", ..EVERYTHING },
     Device {
         name: "aarch64/neon",
@@ -50,16 +50,24 @@ pub const DEVICES: [Device; 7] = [
     },
     Device {
         name: "aarch64/i8mm",
-        emulator: "qemu-aarch64 -cpu max",
-        start: &["qemu-aarch64", "-cpu", "max", "-L", "/"],
+        emulator: "qemu-aarch64 -cpu max without SME",
+        start: &["qemu-aarch64", "-cpu", "max,sme=off", "-L", "/"],
+        level: Some("i8mm"),
+        ..ARM
+    },
+    Device {
+        name: "aarch64/sme",
+        emulator: "qemu-aarch64 10 -cpu max",
+        start: &["target/emulators/usr/bin/qemu-aarch64", "-cpu", "max", "-L", "/"],
+        level: Some("sme"),
         ..ARM
     },
     Device {
         name: "aarch64 + hexagon vision",
-        emulator: "qemu-aarch64 -cpu max, qemu-hexagon -cpu v67",
+        emulator: "qemu-aarch64 -cpu max without SME, qemu-hexagon -cpu v67",
         target: "snapdragon8g3",
         place: "vision=npu,prefill=cpu,decode=cpu",
-        start: &["qemu-aarch64", "-cpu", "max", "-L", "/"],
+        start: &["qemu-aarch64", "-cpu", "max,sme=off", "-L", "/"],
         dsp: true,
         units: &["npu"],
         ..ARM
@@ -106,7 +114,7 @@ pub enum Silent {
 impl Device {
     /// What is missing to run it here.
     pub fn missing(&self) -> Option<String> {
-        let lacks = |program: &str| Command::new(program).arg("--version").output().is_err();
+        let lacks = |program: &str| Command::new(located(program)).arg("--version").output().is_err();
         let emulators = self.start.first().copied().into_iter().chain(self.dsp.then_some(DSP));
         let missing: Vec<&str> = emulators.filter(|e| lacks(e)).collect();
         match (missing.is_empty(), self.start.is_empty() || runtime().is_some()) {
@@ -129,8 +137,14 @@ impl Device {
         compile(&options).map(|_| ()).map_err(|e| Silent::Failed(e.to_string()))
     }
 
-    /// Asks about the first `limit` pictures of the small model's set.
+    /// Asks about the first `limit` pictures of the small model's set, as at a first start.
     pub fn answers(&self, artifact: &Path, limit: usize) -> Result<Answers, Silent> {
+        let cache = tempfile::tempdir().map_err(|e| Silent::Failed(e.to_string()))?;
+        self.answers_with(artifact, limit, cache.path())
+    }
+
+    /// [`Device::answers`] with a cache folder that may hold what an earlier start left.
+    pub fn answers_with(&self, artifact: &Path, limit: usize, cache: &Path) -> Result<Answers, Silent> {
         if let Some(why) = self.missing() {
             return Err(Silent::Missing(why));
         }
@@ -142,7 +156,7 @@ impl Device {
         std::fs::write(folder.path().join("tasks.jsonl"), tasks.join("\n")).map_err(|e| fail(&e))?;
         let started = std::time::Instant::now();
         let mut command = self.command();
-        command.arg(artifact).arg("--cache").arg(folder.path()).args(["--temperature", "0", "--json", "--prompts"]);
+        command.arg(artifact).arg("--cache").arg(cache).args(["--temperature", "0", "--json", "--prompts"]);
         let output = command.arg(folder.path().join("tasks.jsonl")).output().map_err(|e| fail(&e))?;
         if !output.status.success() {
             return Err(fail(&String::from_utf8_lossy(&output.stderr)));
@@ -156,7 +170,7 @@ impl Device {
         let mut command = match self.start {
             [] => run::program("mcv-run"),
             [emulator, arguments @ ..] => {
-                let mut command = Command::new(emulator);
+                let mut command = Command::new(located(emulator));
                 command.args(arguments).arg(runtime().unwrap_or_default());
                 command
             }
@@ -204,6 +218,11 @@ pub fn runtime() -> Option<PathBuf> {
     let built = || run::programs().parent().map(|target| target.join("cross/aarch64-linux"));
     let path = named.or_else(built)?.join("mcv-run");
     path.exists().then_some(path)
+}
+
+/// A program of the PATH, or a file of the repository.
+fn located(program: &str) -> PathBuf {
+    if program.contains('/') { fixture::root().join(program) } else { program.into() }
 }
 
 fn which(program: &str) -> Option<PathBuf> {

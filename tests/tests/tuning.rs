@@ -7,7 +7,7 @@ use mcv_tests::devices::{DEVICES, runtime};
 use mcv_tests::{fixture, run};
 use std::process::Command;
 
-const EMULATOR: &str = "qemu-aarch64 -cpu max -L /";
+const EMULATOR: &str = "qemu-aarch64 -cpu max,sme=off -L /";
 /// What the tuner compiles with: a C compiler of the emulated machine.
 const COMPILER: &str = "aarch64-linux-gnu-gcc";
 

@@ -6,7 +6,8 @@ use mcv_import::config::Tower;
 use mcv_import::{ChatTemplate, Imported};
 use mcv_ir::plan::{ArenaBuffer, PhasePlan, Place, Plan, Port, Size, Step};
 use mcv_ir::{Dim, Error, Op, Program, Result, WeightId, encode};
-use mcv_passes::plan::build::{CPU, weight_place};
+use mcv_passes::place::CPU;
+use mcv_passes::plan::build::weight_place;
 use mcv_passes::plan::peak;
 use std::collections::BTreeSet;
 

@@ -11,6 +11,7 @@ use mcv_targets::toolchain::Toolchain;
 use mcv_tune::kernels::cache::Cache;
 use mcv_tune::kernels::runner::Here;
 use mcv_tune::kernels::{Event, Request, tune};
+use mcv_tune::record::EMITTER;
 use mcv_tune::{Record, Records, machine};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,11 +32,16 @@ pub fn records(known: Records, plan: &Plan, target: &(dyn Target + Sync), args: 
     Ok(records)
 }
 
-/// What records say to placement: seconds by kernel and unit, as far as they were measured on this device.
+/// What records say to placement: seconds by kernel and unit, as far as they were measured on this device with kernels
+/// as they are emitted now. Of several levels the best that the device has counts, as it will at run time; of several
+/// drivers the quickest.
 pub fn measured(records: &Records, soc: &Soc) -> Arc<dyn cost::Records + Send + Sync> {
-    let here = |r: &&Record| soc.reports.iter().any(|name| r.machine.contains(name.as_str()));
+    let here = |r: &&Record| r.emitter == EMITTER && soc.reports.iter().any(|name| r.machine.contains(name.as_str()));
+    let rank = |r: &Record| soc.levels.iter().position(|level| *level == r.level);
+    let mut ordered: Vec<&Record> = records.records.iter().filter(here).collect();
+    ordered.sort_by(|a, b| rank(a).cmp(&rank(b)).then(b.seconds.total_cmp(&a.seconds)));
     let entry = |r: &Record| ((cost::without_panels(&r.kernel), r.unit.clone()), r.seconds);
-    let seconds: HashMap<(String, String), f64> = records.records.iter().filter(here).map(entry).collect();
+    let seconds: HashMap<(String, String), f64> = ordered.into_iter().map(entry).collect();
     Arc::new(move |kernel: &str, unit: &str| seconds.get(&(kernel.to_string(), unit.to_string())).copied())
 }
 
@@ -87,7 +93,7 @@ mod tests {
             machine: machine.into(),
             unit: "cpu".into(),
             driver: String::new(),
-            emitter: mcv_tune::record::EMITTER,
+            emitter: EMITTER,
             tile_m: 1,
             tile_n: 1,
             unroll: 1,
@@ -97,7 +103,12 @@ mod tests {
             gain: None,
             failed: 0,
         };
-        let records = Records { records: vec![record("SM8650", 0.5), record("MT6989", 0.25)], ..Records::default() };
+        let weaker = Record { level: "dotprod".into(), ..record("SM8650", 0.125) };
+        let stale = Record { emitter: EMITTER - 1, ..record("SM8650", 0.0625) };
+        let other = record("MT6989", 0.25);
+        let slower = record("SM8650", 0.75);
+        let all = vec![record("SM8650", 0.5), weaker, stale, other, slower];
+        let records = Records { records: all, ..Records::default() };
         let phone = crate::soc::load("snapdragon8g3").expect("a SoC file");
         let seconds = |unit: &str| {
             let kernel = "matmul(q8/32[1,64]@summed, q4/32[96,64]) -> f32[1,96]";

@@ -3,7 +3,7 @@
 #
 #   runtime/engine/cross/aarch64-linux.sh [--profile release|cross] [OUTPUT_DIR]
 #
-# OUTPUT_DIR is target/cross/aarch64-linux by default. Run what it makes by `qemu-aarch64 -cpu max -L / mcv-run ...`
+# OUTPUT_DIR is target/cross/aarch64-linux by default. Run what it makes by `qemu-aarch64 -cpu max,sme=off -L / mcv-run ...`
 # with libc6:arm64 installed. Installs nothing: it says what is missing.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../../.." && pwd)

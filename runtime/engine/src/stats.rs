@@ -61,11 +61,13 @@ pub struct UnitState {
     pub device: Option<String>,
     /// Why the CPU took over what.
     pub notes: Vec<String>,
+    /// Kernels that were tried against the CPU since the model was opened: none where verdicts were kept.
+    pub tried: u32,
 }
 
 impl UnitState {
     fn json(&self) -> Value {
-        json!({"unit": self.name, "device": self.device, "notes": self.notes})
+        json!({"unit": self.name, "device": self.device, "notes": self.notes, "tried": self.tried})
     }
 }
 

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     fn touched_memory_shows() {
         let before = Status::now();
         let touched = vec![1u8; 32 << 20];

@@ -30,6 +30,10 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule) -> Re
         text += &fill(if weights::long(weight) { long } else { grouped }, &values);
         text.push('\n');
     }
+    if let Some(outer) = isa.product.outer.filter(|_| shape.outer) {
+        text += &fill(outer, &values);
+        text.push('\n');
+    }
     if shape.tiles {
         text += &fill(include_str!("c/matmul_amx.c"), &values);
         text.push('\n');
@@ -47,6 +51,7 @@ struct Shape {
     gated: bool,
     tiles: bool,
     pairs: bool,
+    outer: bool,
     one_row: bool,
 }
 
@@ -62,6 +67,7 @@ impl Shape {
             alone: if quantized { 2 } else { 4 },
             gated,
             pairs,
+            outer: pairs && isa.product.outer.is_some() && kernel.args.get(1).is_some_and(weights::long),
             tiles: isa.tiles && quantized && !one_row,
             one_row,
         }
@@ -106,7 +112,7 @@ impl Shape {
     /// Full tiles first, then ever smaller ones.
     fn row_loops(&self) -> String {
         if self.pairs {
-            return PAIR_LOOPS.into();
+            return if self.outer { OUTER_LOOP } else { "" }.to_string() + PAIR_LOOPS;
         }
         let mut sizes = vec![self.tile_m];
         sizes.extend([8, 4, 2, 1].into_iter().filter(|&n| n < self.tile_m));
@@ -138,6 +144,10 @@ const PAIR_LOOPS: &str = "\
 for (; m + 8 <= end; m += 8) @symbol@_pairs(c, panel, PANELS, m, 8, 8);
 for (; m + 1 < end; m += 4) @symbol@_pairs(c, panel, PANELS, m, 4, mcv_min(4, end - m));
 for (; m < end; m++) @symbol@_tile(c, panel, PANELS, m, 1);
+";
+
+const OUTER_LOOP: &str = "\
+for (const int fits = outer_fits(); fits && m + 1 < end; m += 16) @symbol@_outer(c, panel, PANELS, m, mcv_min(16, end - m));
 ";
 
 const TILES: (&str, &str) = (

@@ -29,5 +29,5 @@ pub static ISA: Isa = Isa {
     prefetch: false,
     blocks: None,
     halves: false,
-    product: &Product { grouped: ROWS_ONLY, long: ROWS_ONLY, zero8: "128", pairs: None },
+    product: &Product { grouped: ROWS_ONLY, long: ROWS_ONLY, zero8: "128", pairs: None, outer: None },
 };

@@ -11,6 +11,7 @@ pub mod hvx;
 pub mod i8mm;
 pub mod neon;
 pub mod portable;
+pub mod sme;
 pub mod sve2;
 
 /// One level of a CPU family.
@@ -43,6 +44,8 @@ pub struct Product {
     pub zero8: &'static str,
     /// The same two for several rows at once, where that is another way to go; the others are then for one row.
     pub pairs: Option<[&'static str; 2]>,
+    /// 16 rows at once by outer products (`outer_*`), where each row of weights has one scale.
+    pub outer: Option<&'static str>,
 }
 
 /// Panels 4 deep: 4 values of 16 channels at a time.
@@ -51,6 +54,7 @@ pub static BY_FOURS: Product = Product {
     long: include_str!("../cpu/c/matmul_tile_long.c"),
     zero8: "128",
     pairs: None,
+    outer: None,
 };
 /// Panels 8 deep: 8 values of two channels at a time.
 pub static BY_OCTETS: Product = Product {
@@ -58,12 +62,15 @@ pub static BY_OCTETS: Product = Product {
     long: include_str!("../cpu/c/matmul_tile_octets_long.c"),
     zero8: "MCV_ZERO8",
     pairs: None,
+    outer: None,
 };
 /// Panels 8 deep: 8 values of two channels and two rows at a time.
 pub static BY_PAIRS: Product = Product {
     pairs: Some([include_str!("../cpu/c/matmul_pairs.c"), include_str!("../cpu/c/matmul_pairs_long.c")]),
     ..BY_OCTETS
 };
+/// As by pairs; 16 channels and 16 rows at a time where a sum goes to the end of K.
+pub static BY_OUTER: Product = Product { outer: Some(include_str!("../cpu/c/matmul_outer_long.c")), ..BY_PAIRS };
 
 /// Levels of x86-64, weakest first.
 pub static X86_64: [&Isa; 4] = [&portable::ISA, &avx2::ISA, &avx512vnni::ISA, &amx::ISA];
@@ -71,9 +78,9 @@ pub static X86_64: [&Isa; 4] = [&portable::ISA, &avx2::ISA, &avx512vnni::ISA, &a
 pub static X86_64_LEVELS: [Level; 4] = [portable::LEVEL, avx2::LEVEL, avx512vnni::LEVEL, amx::LEVEL];
 
 /// Levels of 64-bit ARM, weakest first.
-pub static AARCH64: [&Isa; 4] = [&neon::ISA, &dotprod::ISA, &i8mm::ISA, &sve2::ISA];
+pub static AARCH64: [&Isa; 5] = [&neon::ISA, &dotprod::ISA, &i8mm::ISA, &sve2::ISA, &sme::ISA];
 /// Their public halves, in the same order.
-pub static AARCH64_LEVELS: [Level; 4] = [neon::LEVEL, dotprod::LEVEL, i8mm::LEVEL, sve2::LEVEL];
+pub static AARCH64_LEVELS: [Level; 5] = [neon::LEVEL, dotprod::LEVEL, i8mm::LEVEL, sve2::LEVEL, sme::LEVEL];
 /// Levels of Hexagon.
 pub static HEXAGON: [&Isa; 1] = [&hvx::ISA];
 /// Their public halves.

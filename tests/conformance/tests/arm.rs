@@ -18,7 +18,7 @@ fn say(what: &str) {
 
 /// All kernels at a level, sizes burnt in and sizes from the call.
 fn check(level: usize) {
-    if let Some(why) = missing_tool() {
+    if let Some(why) = missing_tool(AARCH64_LEVELS[level].name) {
         return skip(&why);
     }
     let cases = [cases::all(PANELS), cases::vision(PANELS)].concat();
@@ -57,6 +57,15 @@ fn i8mm_kernels_mean_what_eval_says() {
 #[test]
 fn sve2_kernels_mean_what_eval_says() {
     check(3);
+}
+
+/// The one level whose emulator not every system has, even with all packages.
+#[test]
+fn sme_kernels_mean_what_eval_says() {
+    match missing_tool("sme") {
+        Some(why) => say(&format!("not run: {why}")),
+        None => check(4),
+    }
 }
 
 /// Shared objects load on any C library: no undefined symbols, none needed, pages of 16 KiB.

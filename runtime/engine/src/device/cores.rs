@@ -85,7 +85,7 @@ pub fn clocks(sysfs: &Path) -> Vec<f64> {
 }
 
 /// Numbers of the cores that thread `tid` may use (0: the calling one), as `sched_getaffinity` tells.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn affinity(tid: i32) -> Vec<usize> {
     // SAFETY: the set is plain data of the size passed.
     let set = unsafe {
@@ -101,7 +101,7 @@ pub fn affinity(tid: i32) -> Vec<usize> {
 ///
 /// # Errors
 /// The system refuses, or did something else.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn pin(tid: i32, cores: &[usize]) -> Result<(), String> {
     // SAFETY: the set is plain data of the size passed, and numbers are below its size.
     let refused = unsafe {
@@ -121,14 +121,14 @@ pub fn pin(tid: i32, cores: &[usize]) -> Result<(), String> {
 }
 
 /// Number of the calling thread.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn thread() -> i32 {
     // SAFETY: takes nothing, cannot fail.
     unsafe { libc::gettid() }
 }
 
 /// No system call for it here: all cores.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn affinity(_: i32) -> Vec<usize> {
     (0..std::thread::available_parallelism().map_or(1, |n| n.get())).collect()
 }
@@ -137,13 +137,13 @@ pub fn affinity(_: i32) -> Vec<usize> {
 ///
 /// # Errors
 /// Always.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn pin(_: i32, _: &[usize]) -> Result<(), String> {
     Err("this system places threads itself".into())
 }
 
 /// No such number here.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn thread() -> i32 {
     0
 }

@@ -38,6 +38,7 @@ fn detect(name: &str) -> bool {
         "i8mm" => std::arch::is_aarch64_feature_detected!("i8mm"),
         "fp16" => std::arch::is_aarch64_feature_detected!("fp16"),
         "sve2" => std::arch::is_aarch64_feature_detected!("sve2"),
+        "sme" => sme::usable(),
         _ => false,
     }
 }
@@ -65,6 +66,29 @@ mod amx {
 
     #[cfg(not(target_os = "linux"))]
     fn permitted() -> bool {
+        false
+    }
+}
+
+#[cfg(all(target_arch = "aarch64", any(target_os = "linux", target_os = "android")))]
+mod sme {
+    /// `AT_HWCAP2`'s bit of SME, and `prctl`'s number of setting the length of streaming vectors.
+    const HWCAP2_SME: libc::c_ulong = 1 << 23;
+    const PR_SME_SET_VL: libc::c_int = 63;
+
+    /// Asks for streaming vectors of 64 bytes, which threads made from here on inherit. Kernels look again: where a
+    /// thread has others they go without.
+    pub fn usable() -> bool {
+        // SAFETY: reads a word of the process's start-up data; sets a property of this thread.
+        unsafe {
+            libc::getauxval(libc::AT_HWCAP2) & HWCAP2_SME != 0 && libc::prctl(PR_SME_SET_VL, 64 as libc::c_ulong) >= 0
+        }
+    }
+}
+
+#[cfg(all(target_arch = "aarch64", not(any(target_os = "linux", target_os = "android"))))]
+mod sme {
+    pub fn usable() -> bool {
         false
     }
 }

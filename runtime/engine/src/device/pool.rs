@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     fn cores_are_really_given_and_given_back() {
         let before = cores::affinity(0);
         let mine: Vec<usize> = before.iter().copied().take(2).collect();

@@ -125,6 +125,7 @@ impl Machine {
             name: u.name.clone(),
             device: u.device.as_ref().map(|d| d.describe()),
             notes: u.notes.clone(),
+            tried: u.trials.made(),
         };
         self.units.iter().map(state).collect()
     }

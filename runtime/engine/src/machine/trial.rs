@@ -23,6 +23,8 @@ pub struct Trials {
     file: Option<PathBuf>,
     /// Whether there are verdicts that the file lacks.
     news: bool,
+    /// Trials made here.
+    made: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +49,7 @@ impl Trials {
     pub fn new(kernels: usize, file: Option<PathBuf>) -> Self {
         let kept = file.as_deref().and_then(|file| kept::read(file, MAGIC)).filter(|kept| kept.len() == kernels);
         let verdicts = kept.map(|kept| kept.into_iter().map(Trial::of).collect());
-        Trials { verdicts: verdicts.unwrap_or_else(|| vec![Trial::Pending; kernels]), file, news: false }
+        Trials { verdicts: verdicts.unwrap_or_else(|| vec![Trial::Pending; kernels]), file, news: false, made: 0 }
     }
 
     /// Keeps new verdicts. A file that can't be written costs another trial at the next start, nothing else.
@@ -82,6 +84,12 @@ impl Trials {
     fn set(&mut self, kernel: usize, good: bool) {
         self.verdicts[kernel] = if good { Trial::Good } else { Trial::Bad };
         self.news = true;
+        self.made += 1;
+    }
+
+    /// How many kernels were tried, not looked up.
+    pub fn made(&self) -> u32 {
+        self.made
     }
 }
 

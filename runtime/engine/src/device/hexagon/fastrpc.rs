@@ -164,7 +164,7 @@ impl FastRpc {
 
 impl Transport for FastRpc {
     fn describe(&self) -> String {
-        "Hexagon DSP by FastRPC (unproven)".into()
+        format!("Hexagon DSP by FastRPC (unproven), {}", firmware())
     }
 
     fn allocate(&mut self, region: usize, bytes: u64, what: &str) -> Result<*mut u8> {
@@ -210,6 +210,24 @@ fn status(what: &str, code: c_int) -> Result<()> {
         0 => Ok(()),
         code => Err(Error::Device(format!("Hexagon DSP: {what}: FastRPC error {code:#x}"))),
     }
+}
+
+/// What the DSP's firmware came with: the system build, since updates bring both. A DSP does not tell its own version.
+#[cfg(target_os = "android")]
+fn firmware() -> String {
+    const LONGEST: usize = 92;
+    let mut value = [0u8; LONGEST];
+    // SAFETY: the value and its end fit `PROP_VALUE_MAX` (`sys/system_properties.h`) bytes.
+    let written = unsafe { libc::__system_property_get(c"ro.build.fingerprint".as_ptr(), value.as_mut_ptr().cast()) };
+    let bytes = &value[..usize::try_from(written).unwrap_or(0).min(LONGEST)];
+    format!("system {}", String::from_utf8_lossy(bytes))
+}
+
+/// As far as this system tells: its kernel.
+#[cfg(not(target_os = "android"))]
+fn firmware() -> String {
+    let version = std::fs::read_to_string("/proc/version").unwrap_or_default();
+    format!("system {}", version.trim())
 }
 
 /// Cache maintenance of a DMA buffer (`linux/dma-buf.h`): the CPU's accesses begin or end.
