@@ -53,6 +53,8 @@ struct Shape {
     pairs: bool,
     outer: bool,
     one_row: bool,
+    /// Operands, where rows are kept near.
+    near: Option<usize>,
 }
 
 impl Shape {
@@ -69,13 +71,19 @@ impl Shape {
             pairs,
             outer: pairs && isa.product.outer.is_some() && kernel.args.get(1).is_some_and(weights::long),
             tiles: isa.tiles && quantized && !one_row,
+            near: isa.near.then_some(kernel.args.len() + 1),
             one_row,
         }
     }
 
     fn values(&self) -> Vec<(&'static str, String)> {
         let panels = if self.gated { 2 } else { self.tile_n.max(self.alone) };
-        let (begin, end) = if self.tiles { TILES } else { ("", "") };
+        let (begin, end) = match (self.tiles, self.near) {
+            (true, _) => (TILES.0.to_string(), TILES.1),
+            (_, Some(operands)) => (NEAR.replace("@operands@", &operands.to_string()), ""),
+            _ => (String::new(), ""),
+        };
+        let (down, right) = if self.near.is_some() { ("u % below", "u / below") } else { ("u / across", "u % across") };
         vec![
             ("rows", self.tile_m.to_string()),
             ("panels", panels.to_string()),
@@ -88,8 +96,10 @@ impl Shape {
             ("row_loops", self.row_loops()),
             ("panel_loops", self.panel_loops()),
             ("tiles_param", if self.tiles { "amx_state *tiles, " } else { "" }.into()),
-            ("tiles_begin", begin.into()),
-            ("tiles_end", end.into()),
+            ("begin", begin),
+            ("end", end.into()),
+            ("down", down.into()),
+            ("right", right.into()),
         ]
     }
 
@@ -154,6 +164,13 @@ const TILES: (&str, &str) = (
     "amx_state state, *tiles = M < 16 ? 0 : &state;\nconst amx_shapes shapes = amx_shapes_for(@depth@);\nif (tiles) amx_configure(tiles, &shapes);",
     "if (tiles) amx_release(tiles);",
 );
+
+/// Rows of two floats beside their bytes where they are quantized.
+const NEAR: &str = "\
+const int64_t below = mcv_div_up(M, @block_m@);
+mcv_arg near[@operands@];
+const mcv_call fetched = hvx_fetch(c, near, @operands@, M, @row_bytes@);
+c = &fetched;";
 
 fn panel_loop(n: u32, indent: &str, call: &str) -> String {
     let panels: Vec<String> = (0..n).map(|i| if i == 0 { "p".to_string() } else { format!("p + {i}") }).collect();

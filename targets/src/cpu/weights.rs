@@ -29,7 +29,7 @@ pub fn values(weight: &TensorType, schedule: &Schedule, product: &Product) -> Re
         }
         other => {
             let (c_type, suffix) = spelling(other)?;
-            values.extend([("weight", c_type.into()), ("weight_suffix", suffix.into())]);
+            values.extend([("weight", c_type.into()), ("weight_suffix", suffix.into()), ("row_bytes", "K * 4".into())]);
         }
     }
     Ok(values)
@@ -85,6 +85,7 @@ fn short(group: u16, bytes: u32, ahead: u32) -> Values {
     let sum = "vf_fma(vf_from(vi_load(sums + 16 * r)), scale, vf_set(-@zero@.0f * s[groups]))";
     vec![
         ("group", group.to_string()),
+        ("row_bytes", format!("mcv_div_up(K, {group}) * {}", group + 8)),
         ("group_bytes", bytes.to_string()),
         ("depth", group.min(64).to_string()),
         ("amx_sum", sum.into()),
@@ -99,6 +100,7 @@ fn per_row(group: &str, ahead: u32) -> Values {
     let corrected = "vi_add(vi_load(sums + 16 * r), vi_set(-@zero@ * mcv_whole(s[groups], s[0])))";
     vec![
         ("group", group.into()),
+        ("row_bytes", format!("{group} + 8")),
         ("group_bytes", format!("({SCALES} + 16 * {group})")),
         ("depth", format!("({group} % 64 ? 32 : 64)")),
         ("amx_sum", format!("vf_mul(vf_from({corrected}), scale)")),

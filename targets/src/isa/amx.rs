@@ -37,5 +37,6 @@ pub static ISA: Isa = Isa {
     prefetch: true,
     blocks: Some([8, 2]),
     halves: false,
+    near: false,
     product: &BY_FOURS,
 };

@@ -20,5 +20,6 @@ pub static ISA: Isa = Isa {
     prefetch: false,
     blocks: Some([4, 1]),
     halves: true,
+    near: false,
     product: &BY_OCTETS,
 };

@@ -29,5 +29,6 @@ pub static ISA: Isa = Isa {
     prefetch: false,
     blocks: None,
     halves: false,
+    near: true,
     product: &Product { grouped: ROWS_ONLY, long: ROWS_ONLY, zero8: "128", pairs: None, outer: None },
 };

@@ -22,5 +22,6 @@ pub static ISA: Isa = Isa {
     prefetch: false,
     blocks: Some([4, 1]),
     halves: true,
+    near: false,
     product: &BY_PAIRS,
 };

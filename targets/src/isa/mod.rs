@@ -30,6 +30,8 @@ pub struct Isa {
     pub blocks: Option<[u32; 2]>,
     /// Whether attention sums values that are stored as halves in half precision (`vh_*`), 32 at a time; scores are f32.
     pub halves: bool,
+    /// Whether there is tightly coupled memory: products keep all rows there, and walk down the rows panel by panel.
+    pub near: bool,
     /// How quantized matrix products are written.
     pub product: &'static Product,
 }

@@ -14,5 +14,6 @@ pub static ISA: Isa = Isa {
     prefetch: false,
     blocks: Some([4, 1]),
     halves: false,
+    near: false,
     product: &BY_OCTETS,
 };

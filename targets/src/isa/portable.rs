@@ -21,5 +21,6 @@ pub static ISA: Isa = Isa {
     prefetch: true,
     blocks: Some([4, 1]),
     halves: false,
+    near: false,
     product: &BY_FOURS,
 };

@@ -11,12 +11,13 @@ MCV_API int64_t @symbol@_units(const mcv_call *c) {
 MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
     @sizes@
     const int64_t panels = @all_panels@, across = mcv_div_up(panels, @block_n@);
-    @tiles_begin@
+    @begin@
     for (int64_t u = begin; u < end; u++) {
-        const int64_t m = u / across * @block_m@, m_end = mcv_min(M, m + @block_m@);
-        const int64_t p_end = mcv_min(panels, (u % across + 1) * @block_n@);
-        int64_t p = u % across * @block_n@;
+        const int64_t down = @down@, right = @right@;
+        const int64_t m = down * @block_m@, m_end = mcv_min(M, m + @block_m@);
+        const int64_t p_end = mcv_min(panels, (right + 1) * @block_n@);
+        int64_t p = right * @block_n@;
         @panel_loops@
     }
-    @tiles_end@
+    @end@
 }

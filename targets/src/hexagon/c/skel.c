@@ -1,5 +1,5 @@
 /* A FastRPC library: the same functions called from the CPU's side of a phone. Interface of the public headers
- * `remote.h` and `HAP_mem.h`, declared here anew; never run so far. The library's name on the phone:
+ * `remote.h`, `HAP_mem.h` and `HAP_vtcm_mgr.h`, declared here anew; never run so far. The library's name on the phone:
  * libmcv_hexagon_skel.so; its address: file:///libmcv_hexagon_skel.so?mcv_hexagon_skel_handle_invoke&_modver=1.0
  *
  * method 2 map:   in u32 region, u32 bytes, i32 file (of a buffer given to fastrpc_mmap with FASTRPC_MAP_FD), u32 writable;
@@ -12,6 +12,8 @@ typedef struct { void *data; __SIZE_TYPE__ bytes; } mcv_buffer;
 typedef union { mcv_buffer buffer; uint64_t handle; } mcv_remote;
 int HAP_mmap_get(int file, void **address, uint64_t *physical);
 int HAP_mmap_put(int file);
+void *HAP_request_VTCM(unsigned bytes, unsigned one_page) __attribute__((weak));
+int HAP_release_VTCM(void *at) __attribute__((weak));
 static struct { int file; uint32_t writable; } mcv_files[MCV_REGIONS];
 
 /* Nobody else keeps the caches of such buffers in step: writes back what was written, and forgets it before the CPU
@@ -41,13 +43,23 @@ static uint32_t mcv_forget(uint32_t region) {
     return MCV_DONE;
 }
 
+/* Tightly coupled memory for a session; without it rows are read where they are. */
+static void mcv_near(int wanted) {
+    if (hvx_near && HAP_release_VTCM) HAP_release_VTCM(hvx_near);
+    hvx_near = wanted && HAP_request_VTCM ? (char *)HAP_request_VTCM(8 << 20, 1) : 0;
+    hvx_near_bytes = hvx_near ? 8 << 20 : 0;
+}
+
 /* Scalars: method in bits 24..28, inputs in bits 16..23, outputs in bits 8..15, handles in 4..7, handles out in 0..3.
  * 0 opens and may ask for a handle, 1 closes. */
 MCV_API int mcv_hexagon_skel_handle_invoke(uint64_t handle, uint32_t scalars, mcv_remote *args) {
     const uint32_t method = scalars >> 24 & 31, inputs = scalars >> 16 & 255, outputs = scalars >> 8 & 255;
     (void)handle;
     if (method == 0 && scalars & 15) args[inputs + outputs + (scalars >> 4 & 15)].handle = 1;
-    if (method < 2) return 0;
+    if (method < 2) {
+        mcv_near(method == 0);
+        return 0;
+    }
     if (inputs != 1 || outputs != 1 || args[1].buffer.bytes < 8) return -1;
     const mcv_buffer in = args[0].buffer;
     uint32_t *answer = (uint32_t *)args[1].buffer.data;

@@ -14,3 +14,21 @@ MCV_INLINE vi hvx_fold(HVX_Vector sum, int32_t zero) {
     const HVX_Vector both = Q6_Vw_vadd_VwVw(Q6_V_lo_W(halves), Q6_V_hi_W(halves));
     return vi_of(Q6_Vw_vsub_VwVw(both, Q6_V_vsplat_R(zero)));
 }
+
+/* Tightly coupled memory, as much as the program was given; one call at a time uses it. */
+static char *hvx_near;
+static uint32_t hvx_near_bytes;
+/* The rows that all panels are multiplied with, `wide` bytes each, copied near where they fit: every block of panels
+   reads them again. */
+MCV_INLINE mcv_call hvx_fetch(const mcv_call *c, mcv_arg *arg, int count, int64_t rows, int64_t wide) {
+    const int64_t bytes = (rows - 1) * c->arg[0].stride + wide;
+    for (int i = 0; i < count; i++) arg[i] = c->arg[i];
+    if (rows > 0 && bytes <= hvx_near_bytes) {
+        const HVX_UVector *from = (const HVX_UVector *)c->arg[0].data;
+        for (int64_t i = 0; i < bytes / 128; i++) ((HVX_Vector *)hvx_near)[i] = from[i];
+        for (int64_t i = bytes / 128 * 128; i < bytes; i++) hvx_near[i] = c->arg[0].data[i];
+        arg[0].data = hvx_near;
+    }
+    const mcv_call near = {arg, c->dim, c->scalar};
+    return near;
+}
