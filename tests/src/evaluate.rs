@@ -30,6 +30,7 @@ fn policy(imported: &Imported) -> Policy {
         scale_resolution: image.scale_resolution,
         patch: image.patch_size,
         slice_mode: image.slice_mode,
+        square: image.square.unwrap_or(0),
         mean: image.mean,
         std: image.std,
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// Versions that have a model.
-pub const VERSIONS: [&str; 5] = ["v2_0", "v2_5", "v2_6", "v4_0", "v4_5"];
+pub const VERSIONS: [&str; 6] = ["v1_0", "v2_0", "v2_5", "v2_6", "v4_0", "v4_5"];
 
 fn folder(version: &str) -> PathBuf {
     root().join("tests/fixtures/nano").join(version)

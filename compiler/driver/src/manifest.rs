@@ -260,6 +260,7 @@ fn image(imported: &Imported) -> m::ImagePolicy {
         scale_resolution: image.scale_resolution,
         patch: image.patch_size,
         slice_mode: image.slice_mode,
+        square: image.square.unwrap_or(0),
         mean: image.mean.to_vec(),
         std: image.std.to_vec(),
         position_side: vision.position_side(),

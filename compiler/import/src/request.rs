@@ -111,11 +111,17 @@ fn sizes(config: &ModelConfig, request: &Request) -> Result<Sizes> {
         return Err(Error::input("--max-ratio must be from 1 to 1000"));
     }
     let image = &config.image;
-    let patches = patch_bound(image.scale_resolution, image.patch_size, request.max_ratio);
+    let patches = match image.square {
+        Some(side) => (side / image.patch_size).pow(2),
+        None => patch_bound(image.scale_resolution, image.patch_size, request.max_ratio),
+    };
     if patches > MAX_PATCHES {
-        let resolution = image.scale_resolution;
-        let why = "at most 16384 are supported; lower slice_config.scale_resolution in config.json";
-        return Err(Error::input(format!("scale_resolution {resolution} gives slices of {patches} patches; {why}")));
+        let (key, pixels) = match image.square {
+            Some(side) => ("image_size", side),
+            None => ("scale_resolution", image.scale_resolution),
+        };
+        let why = "at most 16384 are supported; lower it in config.json";
+        return Err(Error::input(format!("{key} {pixels} gives slices of {patches} patches; {why}")));
     }
     Ok(Sizes {
         context,

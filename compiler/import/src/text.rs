@@ -178,7 +178,7 @@ impl ChatTemplate {
         if config.version >= Version::V2_6 {
             chat.slice = around("<slice>", "</slice>");
             chat.image_id = config.image.use_image_id.then(|| around("<image_id>", "</image_id>"));
-        } else {
+        } else if config.version > Version::V1_0 {
             chat.slice = around("<image>", "</image>");
             chat.slices = around("<slice>", "</slice>");
         }
@@ -221,10 +221,9 @@ impl ChatTemplate {
             Version::V2_5 => &["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
             _ => &["<|im_start|>", "<|im_end|>"],
         };
-        let mut tokens =
-            vec![self.overview.0.clone(), self.overview.1.clone(), self.slice.0.clone(), self.slice.1.clone()];
-        tokens.push(self.placeholder.clone());
-        tokens.extend([&self.slices.0, &self.slices.1].into_iter().filter(|t| !t.is_empty()).cloned());
+        let mut tokens = vec![self.overview.0.clone(), self.overview.1.clone(), self.placeholder.clone()];
+        let slices = [&self.slice.0, &self.slice.1, &self.slices.0, &self.slices.1];
+        tokens.extend(slices.into_iter().filter(|t| !t.is_empty()).cloned());
         tokens.extend(turns.iter().map(|t| t.to_string()));
         tokens.extend(self.image_id.iter().flat_map(|(before, after)| [before.clone(), after.clone()]));
         tokens

@@ -264,11 +264,10 @@ fn config_files() {
             &[FILE, "model_type", "'llava'", "known: minicpmv"],
         ),
         (
-            "1.0",
-            S(|s| set(s, "version", json!("1.0"))),
-            &[FILE, "version 1.0", "not supported yet: how its own code resizes", "2.0, 2.5, 2.6, 4.0, 4.5"],
+            "4.6",
+            S(|s| set(s, "model_type", json!("minicpmv4_6"))),
+            &["version 4.6", "not supported yet", "1.0, 2.0, 2.5"],
         ),
-        ("4.6", S(|s| set(s, "model_type", json!("minicpmv4_6"))), &["version 4.6", "not supported yet"]),
         (
             "rope type",
             S(|s| set(s, "rope_scaling", json!({ "rope_type": "yarn" }))),

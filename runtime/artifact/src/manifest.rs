@@ -314,6 +314,9 @@ pub struct ImagePolicy {
     /// How patches get their positions.
     #[prost(enumeration = "Positions", tag = "9")]
     pub positions: i32,
+    /// Side in pixels of the square that every picture is resized to (1.0), or 0.
+    #[prost(uint32, tag = "10")]
+    pub square: u32,
 }
 
 /// What the vision phase is told about the patches' places in the position table.

@@ -86,11 +86,23 @@ fn without_slicing_only_whole_patches_pass() {
 }
 
 #[test]
+fn a_square_takes_every_picture_whole() {
+    let policy = Policy { square: 112, ..policy() };
+    let picture = Rgb::from_raw(200, 50, &fixture::pixels(200 * 50 * 3, 3)).unwrap();
+    let sliced = slices(&picture, &policy).unwrap();
+    assert_eq!((sliced.grid, sliced.slices.len()), (None, 1));
+    assert_eq!((sliced.slices[0].cols, sliced.slices[0].rows), (8, 8));
+    assert_eq!((policy.max_patches(), policy.max_slices_total()), (64, 1));
+}
+
+#[test]
 fn policies_out_of_range_are_refused_by_field() {
     let broken = [
         ("patch", Policy { patch: 0, ..policy() }),
         ("scale_resolution", Policy { scale_resolution: 0, ..policy() }),
         ("max_slices", Policy { max_slices: 1 << 30, ..policy() }),
+        ("square", Policy { square: 113, ..policy() }),
+        ("square", Policy { square: 1 << 20, ..policy() }),
         ("mean", Policy { mean: [0.0, f32::NAN, 0.0], ..policy() }),
         ("std", Policy { std: [0.5, 0.5, 0.0], ..policy() }),
     ];

@@ -69,9 +69,8 @@ impl Version {
     /// Why the version can't be imported; none where it can.
     pub fn obstacle(self) -> Option<&'static str> {
         match self {
-            Version::V1_0 => Some("how its own code resizes pictures is not published beside its weights"),
             Version::V4_6 | Version::V4_7 => Some("its gated delta net and window merger have no ops here"),
-            Version::V2_0 | Version::V2_5 | Version::V2_6 | Version::V4_0 | Version::V4_5 => None,
+            _ => None,
         }
     }
 

@@ -128,6 +128,8 @@ pub struct ImagePolicy {
     pub scale_resolution: u32,
     pub patch_size: u32,
     pub slice_mode: bool,
+    /// Every picture becomes a square of so many pixels a side (1.0); none: as the other keys say.
+    pub square: Option<u32>,
     pub use_image_id: bool,
     pub mean: [f32; 3],
     pub std: [f32; 3],
@@ -153,15 +155,29 @@ impl ImagePolicy {
             scale_resolution: number("scale_resolution", 448, 14, 8192)?,
             patch_size: number("patch_size", 14, 1, 256)?,
             slice_mode: c.flag("slice_mode")?.unwrap_or(version > Version::V2_0),
+            square: None,
             use_image_id: c.flag("use_image_id")?.unwrap_or(version >= Version::V2_6),
             mean: [0.5; 3],
             std: [0.5; 3],
         };
+        if version == Version::V1_0 {
+            policy.squared(c)?;
+        }
         if let Some(preprocessor) = preprocessor {
             policy.compare(preprocessor, warnings)?;
             policy.normalization(preprocessor)?;
         }
         Ok(policy)
+    }
+
+    /// 1.0 has no slicing keys: pictures are resized to `image_size`, whatever their ratio.
+    fn squared(&mut self, c: &Json) -> Result<()> {
+        let side = c.number_or("image_size", 448, 1, 4096)?;
+        if !side.is_multiple_of(self.patch_size) {
+            return Err(c.fault("image_size", format!("{side} is no multiple of patch_size {}", self.patch_size)));
+        }
+        (self.max_slice_nums, self.slice_mode, self.square) = (1, false, Some(side));
+        Ok(())
     }
 
     /// Tells where the preprocessor says something else.

@@ -6,7 +6,7 @@ use mcv_ir::{
     Dim, Elem, Error, Graph, Node, NodeId, Op, Pointwise, Program, Result, Source, StateId, TensorType, Weight,
     WeightId,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,12 +15,13 @@ pub struct Parts<'c> {
     checkpoint: &'c Checkpoint,
     program: &'c mut Program,
     known: HashMap<String, WeightId>,
+    upright: HashSet<String>,
 }
 
 impl<'c> Parts<'c> {
     /// Nothing known yet.
     pub fn new(checkpoint: &'c Checkpoint, program: &'c mut Program) -> Self {
-        Parts { checkpoint, program, known: HashMap::new() }
+        Parts { checkpoint, program, known: HashMap::new(), upright: HashSet::new() }
     }
 
     /// KV cache rows.
@@ -47,11 +48,19 @@ impl<'c> Parts<'c> {
     /// A checkpoint tensor (or rows of it) that must have `shape`, seen as `[shape[0], rest]`.
     fn stored(&mut self, tensor: &str, shape: &[u32], rows: Range<u32>, transposed: bool) -> Result<WeightId> {
         let whole = rows == (0..shape[0]);
-        let name = if whole { tensor.to_string() } else { format!("{tensor}[{}..{}]", rows.start, rows.end) };
+        let name = match whole {
+            // Only a tensor that is used both ways needs two names.
+            true if transposed && self.upright.contains(tensor) => format!("{tensor}.transposed"),
+            true => tensor.to_string(),
+            false => format!("{tensor}[{}..{}]", rows.start, rows.end),
+        };
         if let Some(&id) = self.known.get(&name) {
             return Ok(id);
         }
         let elem = self.checked(tensor, shape)?;
+        if !transposed {
+            self.upright.insert(tensor.to_string());
+        }
         let count = rows.end - rows.start;
         let mut extents = vec![count];
         extents.extend(shape.get(1..).filter(|rest| !rest.is_empty()).map(|rest| rest.iter().product::<u32>()));

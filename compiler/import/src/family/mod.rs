@@ -1,5 +1,6 @@
 //! From a checkpoint's config and headers to a program: one file per part of the model.
 
+mod bicubic;
 mod build;
 mod llm;
 mod patches;

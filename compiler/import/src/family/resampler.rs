@@ -1,10 +1,12 @@
 //! The resampler: learned queries attend to one slice's patches and leave `queries` vectors.
 //! Formulas: `resampler.py` of MiniCPM-V 2.0 and 2.6; patch positions are added to the keys only. Up to 2.0 the
-//! queries have positions too, a stored table.
+//! queries have positions too, a stored table; 1.0 stretches that table over the keys (`get_abs_pos` of its code's
+//! first form) where later versions compute positions for each patch.
 
+use super::bicubic;
 use super::build::GraphBuilder;
 use crate::config::{ModelConfig, Version};
-use mcv_ir::{Graph, NodeId, Op, Pointwise, Result, StateId};
+use mcv_ir::{Error, Graph, NodeId, Op, Pointwise, Result, StateId};
 
 /// Continues the vision graph and stores the vectors in `image_tokens` from row `slot` on.
 pub fn resample((mut g, x): (GraphBuilder, NodeId), config: &ModelConfig, tokens: StateId) -> Result<Graph> {
@@ -13,7 +15,10 @@ pub fn resample((mut g, x): (GraphBuilder, NodeId), config: &ModelConfig, tokens
     let same_width = d == v && !g.has("resampler.kv_proj.weight");
     let x = if same_width { x } else { g.linear("resampler.kv_proj", x, d, v, false)? };
     let values = g.layer_norm("resampler.ln_kv", x, d, c.eps)?;
-    let positions = positions(&mut g, config)?;
+    let positions = match config.version {
+        Version::V1_0 => stretched(&mut g, config)?,
+        _ => positions(&mut g, config)?,
+    };
     let keys = g.pointwise("resampler.keys", Pointwise::Add, &[values, positions])?;
 
     let query = g.weight("resampler.query", &[c.queries, d])?;
@@ -39,6 +44,37 @@ pub fn resample((mut g, x): (GraphBuilder, NodeId), config: &ModelConfig, tokens
 fn project(g: &mut GraphBuilder, which: &str, x: NodeId, d: u32, start: u32) -> Result<NodeId> {
     let packed = ["resampler.attn.in_proj_weight", "resampler.attn.in_proj_bias"];
     g.packed(&format!("resampler.attn.{which}_proj"), x, packed, [3 * d, d], start..start + d)
+}
+
+/// The queries' table, interpolated to the patch grid. Interpolation is separable, so the weight of table row `i, j`
+/// for patch `r, c` is a factor of `r` times one of `c`.
+fn stretched(g: &mut GraphBuilder, config: &ModelConfig) -> Result<NodeId> {
+    let c = &config.resampler;
+    let side = c.queries.isqrt();
+    if side * side != c.queries {
+        return Err(Error::input(format!(
+            "query_num {} is no square: its position table has no rows and columns",
+            c.queries
+        )));
+    }
+    let patches = g.rows_of_input("patches")?;
+    let along = patches.max().isqrt();
+    let weights = bicubic::weights(side, along);
+    let table = |entry: &dyn Fn(u32) -> u32| -> Vec<f32> {
+        let places = (0..along).flat_map(|p| (0..c.queries).map(move |q| (p, q)));
+        places.map(|(p, q)| weights[(p * side + entry(q)) as usize]).collect()
+    };
+    let shape = [along, c.queries];
+    let by_row = g.inline("resampler.stretch.rows", &shape, table(&|q| q / side))?;
+    let by_col = g.inline("resampler.stretch.cols", &shape, table(&|q| q % side))?;
+    let rows = g.input_ids("grid_rows", &patches)?;
+    let cols = g.input_ids("grid_cols", &patches)?;
+    let rows = g.node("resampler.stretch.row", Op::Gather, &[by_row, rows])?;
+    let cols = g.node("resampler.stretch.col", Op::Gather, &[by_col, cols])?;
+    let weights = g.pointwise("resampler.stretch", Pointwise::Mul, &[rows, cols])?;
+    g.weight("resampler.pos_embed", &[c.queries, config.llm.hidden_size])?;
+    let stored = g.transposed("resampler.pos_embed", c.queries, config.llm.hidden_size)?;
+    g.node("resampler.positions", Op::MatMul, &[weights, stored])
 }
 
 /// 2-D sine-cosine positions: the first half of a row encodes the column, the second half the row.

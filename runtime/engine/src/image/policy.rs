@@ -13,6 +13,8 @@ pub struct Policy {
     pub patch: u32,
     /// Off: the picture is one slice and is not resized (`slice_mode`).
     pub slice_mode: bool,
+    /// Side of the square that every picture is resized to, in pixels (1.0's `image_size`); 0: as the fields above say.
+    pub square: u32,
     /// Subtracted from red, green and blue in 0..1 (`norm_mean`).
     pub mean: [f32; 3],
     /// Divides red, green and blue after that (`norm_std`).
@@ -32,16 +34,21 @@ impl Policy {
     /// # Errors
     /// [`ImageError::Policy`], naming the first field that is out of range.
     pub fn check(&self) -> Result<(), ImageError> {
-        let Self { max_slices, scale_resolution, patch, .. } = *self;
+        let Self { max_slices, scale_resolution, patch, square, .. } = *self;
         let numbers = [
             ("max_slices", max_slices, 0..=Self::MOST_SLICES, "0 to 64"),
             ("scale_resolution", scale_resolution, 1..=Self::MOST_RESOLUTION, "1 to 4096"),
             ("patch", patch, 1..=Self::MOST_PATCH, "1 to 256"),
+            ("square", square, 0..=Self::MOST_RESOLUTION, "0 to 4096"),
         ];
         for (field, value, range, allowed) in numbers {
             if !range.contains(&value) {
                 return Err(ImageError::Policy { field, value: value.to_string(), allowed });
             }
+        }
+        if !square.is_multiple_of(patch) {
+            let allowed = "a multiple of patch";
+            return Err(ImageError::Policy { field: "square", value: square.to_string(), allowed });
         }
         check_channels("mean", self.mean, "three finite numbers", f32::is_finite)?;
         check_channels("std", self.std, "three normal positive numbers", |v| v.is_normal() && v > 0.0)
@@ -49,7 +56,7 @@ impl Policy {
 
     /// Most slices a picture can become, the overview included.
     pub fn max_slices_total(&self) -> u32 {
-        match self.slice_mode && self.max_slices > 1 {
+        match self.slice_mode && self.square == 0 && self.max_slices > 1 {
             true => 1 + self.max_slices,
             false => 1,
         }
@@ -72,6 +79,9 @@ impl Policy {
     /// Cells of the cut picture have whole-pixel sides, so their ratios are within [`MAX_SIDE`] as well.
     pub fn max_patches_within(&self, aspect: u32) -> u32 {
         let patch = u64::from(self.patch.max(1));
+        if self.square > 0 {
+            return saturate((u64::from(self.square) / patch).pow(2));
+        }
         if !self.slice_mode {
             return saturate(MAX_PIXELS / (patch * patch));
         }

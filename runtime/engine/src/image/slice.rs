@@ -80,6 +80,9 @@ pub fn plan(width: u32, height: u32, policy: &Policy) -> Result<Layout, ImageErr
     policy.check()?;
     super::rgb::check_size("picture", width, height)?;
     let patch = policy.patch;
+    if policy.square > 0 {
+        return Ok(Layout { overview: (policy.square, policy.square), cut: None, patch });
+    }
     if !policy.slice_mode {
         return match width.is_multiple_of(patch) && height.is_multiple_of(patch) {
             true => Ok(Layout { overview: (width, height), cut: None, patch }),

@@ -184,6 +184,7 @@ fn policy(image: &ImagePolicy) -> Result<Policy> {
         scale_resolution: image.scale_resolution,
         patch: image.patch,
         slice_mode: image.slice_mode,
+        square: image.square,
         mean: channels("mean", &image.mean)?,
         std: channels("std", &image.std)?,
     };

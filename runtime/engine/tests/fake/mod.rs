@@ -79,6 +79,7 @@ fn policy() -> ImagePolicy {
         scale_resolution: 8,
         patch: 2,
         slice_mode: true,
+        square: 0,
         mean: vec![0.5; 3],
         std: vec![0.5; 3],
         position_side: 70,

@@ -4,7 +4,15 @@ use mcv_runtime::image::Policy;
 
 /// The policy of the full-size models.
 pub fn policy() -> Policy {
-    Policy { max_slices: 9, scale_resolution: 448, patch: 14, slice_mode: true, mean: [0.5; 3], std: [0.5; 3] }
+    Policy {
+        max_slices: 9,
+        scale_resolution: 448,
+        patch: 14,
+        slice_mode: true,
+        square: 0,
+        mean: [0.5; 3],
+        std: [0.5; 3],
+    }
 }
 
 pub fn bytes(name: &str) -> Vec<u8> {
