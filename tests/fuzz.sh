@@ -10,7 +10,9 @@ cargo +nightly fuzz build --fuzz-dir tests/fuzz --sanitizer none --target-dir ta
 program=$(find target/fuzz/build -path '*release/import' -type f | head -1)
 failed=0
 for model in "$seeds"/*/; do
-  for file in "$model"config.json "$model"tokenizer.json "$model"*.safetensors "$model"*.gguf "$model"*.onnx; do
+  files=("$model"*.gguf "$model"*.onnx)
+  [ "$(basename "$model")" = safetensors ] && files=("$model"*.json "$model"*.safetensors)
+  for file in "${files[@]}"; do
     [ -f "$file" ] || continue
     name=$(basename "$model")-$(basename "$file")
     corpus=target/fuzz/corpus/$name
