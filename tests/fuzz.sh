@@ -21,7 +21,7 @@ for model in "$seeds"/*/; do
     echo "mcv: $name"
     MCV_FUZZ_MODEL=${model%/} MCV_FUZZ_FILE=$(basename "$file") "$program" "$corpus" -max_total_time="$seconds" \
       -len_control=0 -max_len=4194304 -timeout=30 -rss_limit_mb=2048 -artifact_prefix="target/fuzz/crashes/$name-" \
-      -print_final_stats=1 -verbosity=1 2>&1 | tail -n 12 || failed=1
+      -print_final_stats=1 2>&1 | tail -n 12 || failed=1
   done
 done
 exit $failed

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 /// Rows of a tensor that are read.
 const ROWS: u64 = 4;
 
-/// Where the model is whose file changes; other files are links.
+/// Where the copy of a model is whose file changes.
 struct Model {
     folder: tempfile::TempDir,
     file: PathBuf,
@@ -25,14 +25,23 @@ fn model() -> &'static Model {
         let (from, file) = (PathBuf::from(named("MCV_FUZZ_MODEL")), named("MCV_FUZZ_FILE"));
         let memory = Path::new("/dev/shm");
         let folder = tempfile::tempdir_in(if memory.is_dir() { memory } else { Path::new("/tmp") }).expect("a folder");
-        for entry in std::fs::read_dir(from).expect("a model").flatten() {
-            if entry.file_name() != file {
-                std::os::unix::fs::symlink(entry.path(), folder.path().join(entry.file_name())).expect("a link");
-            }
-        }
+        copy(&from, folder.path()).expect("a copy of the model");
         let file = folder.path().join(file);
         Model { folder, file }
     })
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let (path, name) = entry.map(|e| (e.path(), e.file_name()))?;
+        if path.is_dir() {
+            std::fs::create_dir(to.join(&name))?;
+            copy(&path, &to.join(name))?;
+        } else {
+            std::fs::copy(&path, to.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn import(path: &Path) -> mcv_ir::Result<Imported> {
