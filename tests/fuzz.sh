@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-300}
 seeds=$PWD/target/fuzz/models
+rm -rf "$seeds"
 cargo run --quiet -p mcv-tests --bin mcv-seeds -- "$seeds"
 cargo +nightly fuzz build --fuzz-dir tests/fuzz --sanitizer none --target-dir target/fuzz/build import
 program=$(find target/fuzz/build -path '*release/import' -type f | head -1)
