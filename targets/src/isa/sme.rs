@@ -1,5 +1,6 @@
 //! ARMv9.2 with outer products, as in processors with SME2: `i8mm`, and tiles of 16 by 16 sums for products whose weights
-//! have one scale per row. In groups of 32 a tile would be read after 8 products: those stay with `i8mm`'s text.
+//! have one scale per row, where a first product comes out right (QEMU 7 mixes up the rows). In groups of 32 a tile would
+//! be read after 8 products: those stay with `i8mm`'s text.
 
 use super::{BY_OUTER, Isa, i8mm};
 use mcv_ir::target::Level;

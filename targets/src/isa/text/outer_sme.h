@@ -4,12 +4,6 @@
     "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16", "v17", \
     "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31"
 
-/* Whether this thread's streaming vectors are the 64 bytes that the tiles are made for. */
-MCV_INLINE int outer_fits(void) {
-    int64_t bytes;
-    __asm__(".arch_extension sme\n rdsvl %0, #1" : "=r"(bytes));
-    return bytes == 64;
-}
 MCV_INLINE void outer_begin(void) { __asm__ volatile(".arch_extension sme\n smstart za\n zero {za}" ::: "memory"); }
 MCV_INLINE void outer_end(void) { __asm__ volatile(".arch_extension sme\n smstop za" ::: "memory"); }
 
@@ -50,4 +44,35 @@ MCV_INLINE float32x4_t outer_shift4(const int32_t *p, int32_t shift) { return vc
 MCV_INLINE vf outer_shift(const int32_t *p, int32_t shift) {
     vf r = {outer_shift4(p, shift), outer_shift4(p + 4, shift), outer_shift4(p + 8, shift), outer_shift4(p + 12, shift)};
     return r;
+}
+
+/* Whether this processor multiplies rightly: emulators have been seen that mix up the rows. */
+static int outer_right(void) {
+    MCV_ALIGNED int32_t x[2][16], dot[16][16];
+    MCV_ALIGNED uint8_t w[16][8];
+    for (int i = 0; i < 16; i++) {
+        x[0][i] = i;
+        x[1][i] = -1 - i << 8;
+        for (int k = 0; k < 8; k++) w[i][k] = (uint8_t)(17 * i - k);
+    }
+    outer_begin();
+    outer_add(0, x[0], w[0], 1);
+    outer_take(0, dot[0]);
+    outer_end();
+    for (int i = 0; i < 16; i++)
+        for (int j = 0; j < 16; j++) {
+            int32_t sum = 0;
+            for (int k = 0; k < 8; k++) sum += (int8_t)(x[k / 4][i] >> 8 * (k % 4)) * w[j][k];
+            if (dot[i][j] != sum) return 0;
+        }
+    return 1;
+}
+/* Whether this thread's streaming vectors are the 64 bytes that the tiles are made for, and products come out right. */
+static int outer_fits(void) {
+    static int known;
+    int64_t bytes;
+    __asm__(".arch_extension sme\n rdsvl %0, #1" : "=r"(bytes));
+    if (bytes != 64) return 0;
+    if (!known) known = 1 + outer_right();
+    return known == 2;
 }
