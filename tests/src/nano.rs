@@ -4,6 +4,8 @@
 use crate::fixture::root;
 use crate::goldens::Golden;
 use half::bf16;
+use mcv_import::{Imported, Request};
+use mcv_ir::Elem;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,23 @@ pub fn picture() -> PathBuf {
 /// What the reference says with the picture (`image`) or without (`text`).
 pub fn golden(version: &str, case: &str) -> Golden {
     Golden::read(&folder(version).join(case))
+}
+
+/// Imports such a model, whatever form it is in, with room for its goldens.
+///
+/// # Errors
+/// As [`mcv_import::import`].
+pub fn import(path: &Path) -> mcv_ir::Result<Imported> {
+    let request = Request {
+        context: Some(256),
+        prefill_chunk: 128,
+        pictures: 1,
+        max_ratio: 2.25,
+        kv: Elem::F32,
+        slices: None,
+        mmproj: None,
+    };
+    mcv_import::import(path, &request)
 }
 
 /// Writes the checkpoint of a version into a folder.

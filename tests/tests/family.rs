@@ -1,8 +1,7 @@
 //! Every version of the family, very small: import, passes, kernels and runtime against the float32 reference.
 
 use mcv_compile::args::CompileArgs;
-use mcv_import::{Imported, Request};
-use mcv_ir::Elem;
+use mcv_import::Imported;
 use mcv_ir::eval::Trace;
 use mcv_runtime::image::{self, Rgb};
 use mcv_runtime::text::{Sampling, Tokenizer};
@@ -21,16 +20,7 @@ fn checkpoint(version: &str) -> TempDir {
 }
 
 fn import(dir: &Path) -> Imported {
-    let request = Request {
-        context: Some(256),
-        prefill_chunk: 128,
-        pictures: 1,
-        max_ratio: 2.25,
-        kv: Elem::F32,
-        slices: None,
-        mmproj: None,
-    };
-    mcv_import::import(dir, &request).expect("the fixture is valid")
+    nano::import(dir).expect("the fixture is valid")
 }
 
 fn picture() -> Rgb {

@@ -2,8 +2,7 @@
 
 use mcv_compile::args::CompileArgs;
 use mcv_compile::compile::compile;
-use mcv_import::{Imported, Request};
-use mcv_ir::Elem;
+use mcv_import::Imported;
 use mcv_runtime::image::{self, Rgb};
 use mcv_runtime::text::Tokenizer;
 use mcv_runtime::{Options, Session};
@@ -28,16 +27,7 @@ fn model(version: &str, kind: Kind) -> TempDir {
 }
 
 fn import(path: &Path) -> Imported {
-    let request = Request {
-        context: Some(256),
-        prefill_chunk: 128,
-        pictures: 1,
-        max_ratio: 2.25,
-        kv: Elem::F32,
-        slices: None,
-        mmproj: None,
-    };
-    mcv_import::import(path, &request).expect("the fixture is valid")
+    nano::import(path).expect("the fixture is valid")
 }
 
 fn picture() -> Rgb {

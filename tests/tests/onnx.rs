@@ -1,8 +1,7 @@
 //! Directories of ONNX exports: the same weights under the same names, the same answers, and what differs is refused.
 
 use mcv_compile::args::CompileArgs;
-use mcv_import::{Checkpoint, Imported, Request};
-use mcv_ir::Elem;
+use mcv_import::{Checkpoint, Imported};
 use mcv_runtime::{Options, Session};
 use mcv_tests::measure::{self, argmax, share};
 use mcv_tests::{exports, fixture, nano};
@@ -24,16 +23,7 @@ fn exported(form: &str) -> TempDir {
 }
 
 fn import(dir: &Path) -> Result<Imported, String> {
-    let request = Request {
-        context: Some(256),
-        prefill_chunk: 128,
-        pictures: 1,
-        max_ratio: 2.25,
-        kv: Elem::F32,
-        slices: None,
-        mmproj: None,
-    };
-    mcv_import::import(dir, &request).map_err(|e| e.to_string())
+    nano::import(dir).map_err(|e| e.to_string())
 }
 
 /// All of a tensor, read in two pieces.

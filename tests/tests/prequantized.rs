@@ -3,7 +3,7 @@
 
 use mcv_compile::args::CompileArgs;
 use mcv_compile::takeover::Takeover;
-use mcv_import::{Form, Imported, Request};
+use mcv_import::{Form, Imported};
 use mcv_ir::Elem;
 use mcv_ir::encode::Rounded;
 use mcv_runtime::{Options, Session};
@@ -34,16 +34,7 @@ fn floats(version: &str, meaning: &Meaning) -> TempDir {
 }
 
 fn import(dir: &Path) -> Imported {
-    let request = Request {
-        context: Some(256),
-        prefill_chunk: 128,
-        pictures: 1,
-        max_ratio: 2.25,
-        kv: Elem::F32,
-        slices: None,
-        mmproj: None,
-    };
-    mcv_import::import(dir, &request).expect("the directory is valid")
+    nano::import(dir).expect("the directory is valid")
 }
 
 /// Every weight has the rows that its integers mean, whole and in parts, and is kept in this form.
