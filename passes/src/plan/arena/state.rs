@@ -247,8 +247,13 @@ impl State {
     /// Concludes until nothing changes; `false` means a dead end.
     fn settle(&mut self) -> bool {
         while let Some(c) = self.waiting.pop() {
+            let k = c as usize;
+            // What came beneath it since it began to wait may hold it where it is.
+            if self.low[k] <= self.support[k] {
+                continue;
+            }
             let to = self.escape(c);
-            if to > self.low[c as usize] && !self.raise(c, to) {
+            if to > self.low[k] && !self.raise(c, to) {
                 return false;
             }
         }

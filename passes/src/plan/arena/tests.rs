@@ -133,6 +133,14 @@ fn alignment_is_kept() {
     assert_eq!(placement.height, 128 + 100);
 }
 
+/// Found by chance: a buffer that waits for support must not be lifted once it has some.
+#[test]
+fn a_supported_buffer_stays() {
+    let at = |start, end, size, align| Buffer { start, end, size, align };
+    let buffers = [at(19, 22, 10, 4), at(12, 22, 21, 4), at(16, 20, 9, 1), at(11, 13, 1, 1)];
+    assert_eq!(place(&buffers, &limits(None)).unwrap().height, 41);
+}
+
 #[test]
 fn senseless_buffers_are_refused() {
     for bad in [
