@@ -9,13 +9,17 @@ const CHART: (f64, f64) = (640.0, 180.0);
 /// Height of a bar in pixels.
 const BAR: f64 = 22.0;
 /// Width that bars share, and where they begin.
-const BARS: (f64, f64) = (380.0, 260.0);
+const BARS: (f64, f64) = (300.0, 340.0);
 
 /// One step of the waterfall.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bar {
     /// What is on.
     pub name: String,
+    /// Seconds of opening the model.
+    pub opening: Option<f64>,
+    /// Seconds from opening until picture, prefill and decode have run once.
+    pub first: Option<f64>,
     /// Seconds of a picture.
     pub vision: Option<f64>,
     /// Seconds of a prefill.
@@ -97,7 +101,9 @@ fn core_cell(cells: &mut String, core: &Core, used: &[usize]) {
 
 fn bars(page: &mut String, waterfall: &Waterfall) {
     page.push_str("<h2>What each optimization brings</h2>");
-    let kinds: [(&str, Figure); 4] = [
+    let kinds: [(&str, Figure); 6] = [
+        ("Opening, seconds", |b| b.opening),
+        ("Opening and the first run of each phase, seconds", |b| b.first),
         ("Picture, seconds", |b| b.vision),
         ("Prefill, seconds", |b| b.prefill),
         ("Decode, tokens per second", |b| b.decode_per_second),

@@ -96,7 +96,7 @@ fn a_device_is_tuned_through_crashes() {
     let place = Place::new();
     ok(place.tune().arg("--report").arg(place.path("page.html")).args(["--device", "sim:apple-m1"]).output().unwrap());
     let page = std::fs::read_to_string(place.path("page.html")).unwrap();
-    assert!(page.contains("<polyline") && page.contains("simulated: + threads found here"));
+    assert!(page.contains("<polyline") && page.contains("simulated: + configuration: threads found here"));
     std::fs::remove_file(place.path("model.tuning.yaml")).unwrap();
 
     let text = ok(place.tune().arg("--json").output().unwrap());
@@ -107,6 +107,30 @@ fn a_device_is_tuned_through_crashes() {
     assert!(!place.path("model.tuning.journal").exists());
     let threads = std::fs::read_to_string(place.path("model.threads.json")).unwrap();
     assert!(threads.contains("mcv-threads-1") && threads.contains("two cores"), "{threads}");
+}
+
+#[test]
+fn each_bar_is_a_run_with_something_switched_off() {
+    let place = Place::new();
+    let page = |env: &str| {
+        let report = place.path("page.html");
+        ok(place.tune().env(env, "1").arg("--report").arg(&report).output().unwrap());
+        std::fs::read_to_string(report).unwrap()
+    };
+    let bars = |page: &str, title: &str| {
+        let part = page.split(title).nth(1).unwrap_or_else(|| panic!("no {title}: {page}"));
+        let values = part.split("</svg>").next().unwrap().split("</text>");
+        values.filter_map(|v| v.rsplit('>').next()?.parse::<f64>().ok()).collect::<Vec<_>>()
+    };
+    let all = page("MCV_NOTHING");
+    assert_eq!(bars(&all, "Peak resident memory, MiB"), [3000.0, 1000.0, 1000.0, 1000.0]);
+    assert_eq!(bars(&all, "Opening, seconds"), [0.5; 4]);
+    let names = ["no optimization", "+ memory", "+ compilation", "+ configuration", "NPU: this device"];
+    let places: Vec<usize> = names.iter().map(|n| all.rfind(n).unwrap_or_else(|| panic!("no {n}"))).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    let fewer = page("MCV_ONE_LEVEL");
+    assert_eq!(bars(&fewer, "Peak resident memory, MiB"), [3000.0, 1000.0, 1000.0]);
+    assert!(fewer.contains("<li>compilation, so that all bars"));
 }
 
 #[test]

@@ -73,6 +73,19 @@ fn vision_and_language_weights_are_never_mapped_together() {
 }
 
 #[test]
+fn kept_weights_are_all_mapped_and_answer_the_same() {
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(ask(&fixture::picture(0)).args(["--json", "--keep-weights"]))).expect("JSON");
+    assert_eq!(json["text"], "11.36");
+    let mapped = |phase: &str| json["stats"]["memory"][phase]["mapped_bytes"].as_u64().expect("a number");
+    let plain: serde_json::Value =
+        serde_json::from_str(&stdout(ask(&fixture::picture(0)).arg("--json"))).expect("JSON");
+    let alone = |phase: &str| plain["stats"]["memory"][phase]["mapped_bytes"].as_u64().expect("a number");
+    let all = alone("vision") + alone("decode");
+    assert_eq!(["vision", "prefill", "decode"].map(mapped), [all; 3]);
+}
+
+#[test]
 fn a_conversation_goes_on() {
     use std::io::Write;
     let mut command = mcv_run(&fixture::artifact("q4"));

@@ -1,5 +1,6 @@
 //! Before and after in the form of the MiniCPM-V paper's Figure 6 (arXiv 2408.01800): each bar comes from really
-//! switching an optimization off on the device at hand. What can't be switched there is left out, and the page says so.
+//! switching an optimization off on the device at hand: `mcv-bench` with and without its flags. What can't be switched
+//! there is left out, and the page says so.
 
 use crate::args::Args;
 use mcv_ir::{Error, Result};
@@ -25,34 +26,43 @@ const REPEAT: &str = "3";
 /// # Errors
 /// The measuring program fails.
 pub fn measure(args: &Args, outcomes: &[Outcome]) -> Result<Waterfall> {
-    let mut left_out = vec![
-        "memory: this runtime never maps the vision tower and the language model at once, so there is nothing to \
-         switch off"
-            .to_owned(),
-    ];
-    if !outcomes.iter().any(|o| o.device == "local") {
-        let simulated = outcomes.iter().find_map(|o| o.device.strip_prefix("sim:"));
-        let Some(name) = simulated else {
-            left_out.push("all bars: they are measured on local and simulated devices only".into());
-            return Ok(Waterfall { bars: vec![], left_out });
-        };
-        left_out.push("compilation, NPU: a simulated device has no kernels and no other unit".into());
-        return Ok(Waterfall { bars: simulated_bars(&Sim::new(name, args.seed)?, outcomes), left_out });
+    if outcomes.iter().any(|o| o.device == "local") {
+        return measured(args, outcomes);
     }
-    let units = outcomes.first().is_some_and(|o| o.hello.units.iter().any(|u| !u.is_empty()));
-    let cpu: &[&str] = if units { &["--units", "cpu"] } else { &[] };
+    let Some(name) = outcomes.iter().find_map(|o| o.device.strip_prefix("sim:")) else {
+        let left_out = "all bars: they are measured on local and simulated devices only; run mcv-tune on the device";
+        return Ok(Waterfall { bars: vec![], left_out: vec![left_out.into()] });
+    };
+    let left_out = "memory, compilation, NPU: a simulated device has no weights, no kernels and no other unit";
+    Ok(Waterfall { bars: simulated_bars(&Sim::new(name, args.seed)?, outcomes), left_out: vec![left_out.into()] })
+}
+
+/// The bars of this machine: each adds one optimization to the one before.
+fn measured(args: &Args, outcomes: &[Outcome]) -> Result<Waterfall> {
+    let units: Vec<&str> = outcomes.first().map_or(vec![], |o| o.hello.units.iter().map(String::as_str).collect());
+    let units: Vec<&str> = units.into_iter().filter(|u| !u.is_empty()).collect();
+    let cpu: &[&str] = if units.is_empty() { &[] } else { &["--units", "cpu"] };
     let tuning = args.beside("threads.json");
     let tuning = tuning.to_str().ok_or_else(|| Error::input("the records' path is no UTF-8"))?;
-    let mut bars = Vec::new();
-    match bar(args, "portable kernels, default threads", &[&["--level", WEAKEST], cpu].concat()) {
-        Ok(first) => bars.push(first),
-        Err(why) => left_out.push(format!("compilation: {why}")),
+    let (mut bars, mut left_out) = (Vec::new(), Vec::new());
+    match bar(args, "+ memory: weights of one phase at a time", &[&["--level", WEAKEST], cpu].concat()) {
+        Ok(memory) => {
+            let nothing = ["--keep-weights", "--level", WEAKEST];
+            bars.push(bar(args, "no optimization: all weights kept, plain kernels", &[&nothing, cpu].concat())?);
+            bars.push(memory);
+            bars.push(bar(args, "+ compilation: kernels for this CPU", cpu)?);
+        }
+        Err(why) => {
+            left_out.push(format!("compilation, so that all bars have kernels for this CPU: {why}"));
+            let kept = [&["--keep-weights"], cpu].concat();
+            bars.push(bar(args, "no optimization but compilation: all weights kept", &kept)?);
+            bars.push(bar(args, "+ memory: weights of one phase at a time", cpu)?);
+        }
     }
-    bars.push(bar(args, "+ kernels for this CPU", cpu)?);
-    bars.push(bar(args, "+ threads found here", &[&["--tuning", tuning], cpu].concat())?);
-    match units {
-        true => bars.push(bar(args, "+ other units", &["--tuning", tuning])?),
-        false => left_out.push("NPU: this device, or this model, has no unit beside the CPU".into()),
+    bars.push(bar(args, "+ configuration: threads found here", &[&["--tuning", tuning], cpu].concat())?);
+    match units.is_empty() {
+        false => bars.push(bar(args, &format!("+ other units: {}", units.join("; ")), &["--tuning", tuning])?),
+        true => left_out.push("NPU: this device, or this model, has no unit beside the CPU".into()),
     }
     Ok(Waterfall { bars, left_out })
 }
@@ -69,13 +79,15 @@ fn simulated_bars(sim: &Sim, outcomes: &[Outcome]) -> Vec<Bar> {
         let decode = |seconds: f64| sim.count("decode") / seconds;
         Bar {
             name: format!("simulated: {title}"),
+            opening: None,
+            first: None,
             vision: seconds("vision"),
             prefill: seconds("prefill"),
             decode_per_second: seconds("decode").map(decode),
             peak_mib: None,
         }
     };
-    vec![bar("default threads", false), bar("+ threads found here", true)]
+    vec![bar("default threads", false), bar("+ configuration: threads found here", true)]
 }
 
 fn bar(args: &Args, name: &str, options: &[&str]) -> Result<Bar> {
@@ -92,11 +104,14 @@ fn bar(args: &Args, name: &str, options: &[&str]) -> Result<Bar> {
         let of = figures.iter().find(|f| f["name"].as_str().is_some_and(|n| n.starts_with(phase)))?;
         Some((of["seconds"].as_f64()?, of["per_second"].as_f64()?))
     };
+    let number = |name: &str| value.get(name).and_then(Value::as_f64);
     Ok(Bar {
         name: name.into(),
+        opening: number("opening_seconds"),
+        first: number("first_runs_seconds"),
         vision: seconds("vision").map(|s| s.0),
         prefill: seconds("prefill").map(|s| s.0),
         decode_per_second: seconds("decode").map(|s| s.1),
-        peak_mib: value.get("peak_rss_bytes").and_then(Value::as_f64).map(|b| b / f64::from(1 << 20)),
+        peak_mib: number("peak_rss_bytes").map(|b| b / f64::from(1 << 20)),
     })
 }

@@ -20,6 +20,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use trial::Trials;
 
+/// No system has smaller pages.
+const LEAST_PAGE: usize = 4096;
+
 /// Everything a phase needs to run.
 pub struct Machine {
     archive: Archive,
@@ -30,6 +33,8 @@ pub struct Machine {
     units: Vec<Unit>,
     homes: Homes,
     segments: Vec<Option<Mapped>>,
+    /// Whether segments stay when a phase that has no use for them begins.
+    hold: bool,
     phases: Vec<Bound>,
     profile: Option<Vec<Vec<f64>>>,
 }
@@ -89,6 +94,7 @@ impl Machine {
             segments: manifest.segments.iter().map(|_| None).collect(),
             pool: Pool::new(&arrangement.common),
             arrangement,
+            hold: false,
             profile: None,
             homes,
             units,
@@ -146,22 +152,30 @@ impl Machine {
         found.ok_or_else(|| Error::Artifact(format!("this artifact has no phase {name}")))
     }
 
-    /// Maps the segments the phase needs and releases all others first, on every unit, so that peaks never add up.
+    /// Maps all segments, reads every page of them, and releases none from now on.
+    pub fn hold_weights(&mut self) -> Result<()> {
+        self.hold = true;
+        (0..self.segments.len()).try_for_each(|index| self.map_segment(index))?;
+        let pages = self.segments.iter().flatten().flat_map(|m| m.iter().step_by(LEAST_PAGE));
+        std::hint::black_box(pages.fold(0u8, |sum, byte| sum.wrapping_add(*byte)));
+        Ok(())
+    }
+
+    /// Maps the segments the phase needs and releases all others first, on every unit, so that peaks never add up;
+    /// none are released after [`Machine::hold_weights`].
     pub fn enter(&mut self, phase: usize) -> Result<()> {
         self.pool.arrange(self.arrangement.of(&self.manifest.phases[phase].name));
         let wanted = self.manifest.phases[phase].segments.clone();
         let mut changed = false;
         for index in 0..self.segments.len() {
-            if self.segments[index].is_some() && !wanted.contains(&(index as u32)) {
+            if !self.hold && self.segments[index].is_some() && !wanted.contains(&(index as u32)) {
                 self.release_segment(index);
                 changed = true;
             }
         }
         for &index in &wanted {
             if self.segments[index as usize].is_none() {
-                let mapped = self.archive.map(&self.manifest.segments[index as usize].entry)?;
-                mapped.advise_willneed();
-                self.segments[index as usize] = Some(mapped);
+                self.map_segment(index as usize)?;
                 changed = true;
             }
         }
@@ -175,10 +189,11 @@ impl Machine {
         Ok(())
     }
 
-    /// Releases all weights.
-    pub fn release(&mut self) {
-        (0..self.segments.len()).for_each(|s| self.release_segment(s));
-        self.phases.iter_mut().for_each(|p| p.fresh = false);
+    fn map_segment(&mut self, index: usize) -> Result<()> {
+        let mapped = self.archive.map(&self.manifest.segments[index].entry)?;
+        mapped.advise_willneed();
+        self.segments[index] = Some(mapped);
+        Ok(())
     }
 
     fn release_segment(&mut self, index: usize) {

@@ -37,12 +37,15 @@ pub struct Options {
     pub units: Option<Vec<String>>,
     /// Folder where programs that a driver built are kept; the user's cache folder if absent.
     pub cache: Option<PathBuf>,
+    /// Whether the weights of all phases are read when the artifact is opened and stay, as in runtimes that load whole
+    /// models: a diagnosis, to measure what releasing them saves.
+    pub keep_weights: bool,
     /// Cores, split and waiting of the threads, per phase; today's defaults if untouched.
     pub arrangement: Arrangement,
 }
 
 impl Session {
-    /// Opens an artifact. No weights are mapped yet.
+    /// Opens an artifact. No weights are mapped yet, unless they are to be kept.
     ///
     /// # Errors
     /// The file is missing, foreign, damaged or of another version, or this device cannot run it.
@@ -61,6 +64,9 @@ impl Session {
         let mut machine = Machine::new(archive, Arc::clone(&manifest), library, arrangement, units)?;
         if options.profile {
             machine.enable_profile();
+        }
+        if options.keep_weights {
+            machine.hold_weights()?;
         }
         let stats = Stats {
             level: machine.level().to_owned(),

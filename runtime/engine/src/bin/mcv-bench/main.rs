@@ -58,6 +58,9 @@ pub struct Args {
     /// Units to use, e.g. cpu or cpu,gpu [default: all that the model is compiled for]
     #[arg(long, value_delimiter = ',')]
     pub units: Option<Vec<String>>,
+    /// Read the weights of all phases at opening and keep them: shows what releasing them saves
+    #[arg(long)]
+    pub keep_weights: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -70,6 +73,7 @@ impl Args {
             threads: self.threads.map(|n| n as usize),
             level: self.level.clone(),
             units: self.units.clone(),
+            keep_weights: self.keep_weights,
             arrangement: Arrangement::of_flags(self.tuning.as_deref(), self.cores.as_deref(), self.poll, self.split)?,
             ..Options::default()
         })

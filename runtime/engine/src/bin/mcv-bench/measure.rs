@@ -19,6 +19,7 @@ pub enum Job {
 pub fn measure(args: &Args) -> Result<Report> {
     let options = args.options()?;
     let opening = opening(args, &options)?;
+    let started = Instant::now();
     let mut session = Session::open(&args.model, &options)?;
     let threads = session.stats().threads;
     let jobs = jobs(args, &session)?;
@@ -26,6 +27,7 @@ pub fn measure(args: &Args) -> Result<Report> {
     for job in &jobs {
         run(&mut session, job, args)?;
     }
+    let first = started.elapsed().as_secs_f64();
     let status = Status::now();
     let stream = Stream::new().map_err(|e| Error::Device(format!("no memory to measure bandwidth with: {e}")))?;
     let (mut bandwidth, mut int8) = (Vec::new(), Vec::new());
@@ -47,6 +49,7 @@ pub fn measure(args: &Args) -> Result<Report> {
         threads,
         repeat: args.repeat,
         opening,
+        first,
         bandwidth: limits.0,
         int8: limits.1,
         artifact_bytes: std::fs::metadata(&args.model).map_or(0, |m| m.len()),

@@ -72,6 +72,9 @@ pub struct Args {
     /// Folder for programs that the GPU's driver built [default: the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+    /// Read the weights of all phases at opening and keep them: shows what releasing them saves
+    #[arg(long)]
+    pub keep_weights: bool,
     /// Compare the whole model with its digests first
     #[arg(long)]
     pub verify: bool,
@@ -102,6 +105,7 @@ impl Args {
             verify: self.verify,
             units: self.units.clone(),
             cache: self.cache.clone(),
+            keep_weights: self.keep_weights,
             arrangement: Arrangement::of_flags(self.tuning.as_deref(), self.cores.as_deref(), self.poll, self.split)?,
         })
     }
