@@ -81,6 +81,14 @@ impl Kernel {
                 ("H", Dim::Is(*heads)),
                 ("KV", Dim::Is(*kv_heads)),
             ],
+            Op::CausalConv => vec![("M", rows), ("D", width(0)), ("K", self.arg_dim(1, 0))],
+            Op::GatedDelta { heads, key_heads } => vec![
+                ("M", rows),
+                ("K", Dim::Is(self.args[0].width() / key_heads.max(&1))),
+                ("V", Dim::Is(self.args[2].width() / heads.max(&1))),
+                ("H", Dim::Is(*heads)),
+                ("KH", Dim::Is(*key_heads)),
+            ],
             Op::Concat => {
                 let mut dims = vec![("M", rows)];
                 dims.extend((0..self.args.len()).map(|a| ("D", width(a))));
