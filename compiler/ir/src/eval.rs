@@ -12,6 +12,7 @@ mod rows;
 mod source;
 mod tensor;
 mod variables;
+mod window;
 
 pub use kernel::eval_kernel;
 pub use machine::{Machine, Outputs, Trace};
@@ -48,6 +49,10 @@ impl Op {
             Op::Attention { heads, kv_heads, scale, causal } => {
                 attention::attention(&x, (*heads as usize, *kv_heads as usize), *scale, *causal)
             }
+            Op::WindowAttention { heads, rows, scale } => {
+                window::attention(&x, *heads as usize, *rows as usize, *scale)
+            }
+            Op::JoinRows { rows } => window::join_rows(x.get(0)?, *rows as usize),
             Op::CausalConv => Ok(delta::causal_conv(&x)?.0),
             Op::GatedDelta { heads, key_heads } => Ok(delta::gated_delta(&x, *heads as usize, *key_heads as usize)?.0),
             Op::Pointwise(work) => pointwise::eval(work, x.get(0)?, inputs.get(1).copied()),

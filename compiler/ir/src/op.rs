@@ -11,6 +11,8 @@ pub enum Act {
     GeluTanh,
     /// `x / (1 + exp(-x))`.
     Silu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
 }
 
 /// Element-wise work on a result `[M, N]`, as an op of its own or as an epilogue of another op.
@@ -50,9 +52,11 @@ impl Pointwise {
             Pointwise::Act(Act::Gelu) => "gelu",
             Pointwise::Act(Act::GeluTanh) => "gelu_tanh",
             Pointwise::Act(Act::Silu) => "silu",
+            Pointwise::Act(Act::Sigmoid) => "sigmoid",
             Pointwise::Gated(Act::Gelu) => "gated_gelu",
             Pointwise::Gated(Act::GeluTanh) => "gated_gelu_tanh",
             Pointwise::Gated(Act::Silu) => "gated_silu",
+            Pointwise::Gated(Act::Sigmoid) => "gated_sigmoid",
             Pointwise::Quantize { .. } => "quantize",
         }
     }
@@ -140,6 +144,22 @@ pub enum Op {
         /// Mask the future.
         causal: bool,
     },
+    /// `(q [M, heads*d], k, v)`, both like `q`: attention within each block of `rows` consecutive rows, unmasked. `M` is
+    /// a multiple of `rows`.
+    WindowAttention {
+        /// Heads.
+        heads: u32,
+        /// Rows of a block.
+        rows: u32,
+        /// Factor of the scores.
+        scale: f32,
+    },
+    /// `(x [rows*M, D])` -> `[M, rows*D]`: every `rows` consecutive rows side by side in one. A phase variable `n` of
+    /// the rows becomes `n_<rows>`, its quotient, which must be whole.
+    JoinRows {
+        /// Rows that become one.
+        rows: u32,
+    },
     /// `(x [M, D], taps [K, D], past [K-1, D], positions i32 [M])` -> `[M, D]`: per column the sum of `taps[k]` times
     /// row `m - K + 1 + k`; rows before the first are those of `past`. `past`, a state, holds the last K-1 rows
     /// afterwards ([`Op::updates`]).
@@ -209,6 +229,8 @@ impl Op {
             Op::Softmax { .. } => "softmax",
             Op::Mix { .. } => "mix",
             Op::Attention { .. } => "attention",
+            Op::WindowAttention { .. } => "window_attention",
+            Op::JoinRows { .. } => "join_rows",
             Op::CausalConv => "causal_conv",
             Op::GatedDelta { .. } => "gated_delta",
             Op::Pointwise(p) => p.name(),

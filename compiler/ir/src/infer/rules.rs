@@ -25,6 +25,8 @@ pub(super) fn result(op: &Op, inputs: &[&TensorType], env: &Env) -> Result<Tenso
         Op::Softmax { .. } => softmax(&args(&["s"], 0)?),
         Op::Mix { heads, kv_heads } => mix(&args(&["p", "v"], 0)?, *heads, *kv_heads),
         Op::Attention { heads, kv_heads, .. } => attention(&args(&["q", "k", "v", "table"], 1)?, *heads, *kv_heads),
+        Op::WindowAttention { heads, rows, .. } => window_attention(&args(&["q", "k", "v"], 0)?, *heads, *rows),
+        Op::JoinRows { rows } => join_rows(&args(&["x"], 0)?, *rows),
         Op::CausalConv => causal_conv(&args(&["x", "taps", "past", "positions"], 0)?),
         Op::GatedDelta { heads, key_heads } => gated_delta(&args(DELTA, 0)?, *heads, *key_heads),
         Op::Pointwise(work) => element_wise(work, inputs),
@@ -195,6 +197,31 @@ fn attention(args: &Args, heads: u32, kv_heads: u32) -> Result<TensorType> {
         }
     }
     Ok(f32_rows(rows, width))
+}
+
+fn window_attention(args: &Args, heads: u32, window: u32) -> Result<TensorType> {
+    let (rows, width) = args.float_matrix(0)?;
+    args.head_width(0, heads)?;
+    args.float_like(1, rows, width)?;
+    args.float_like(2, rows, width)?;
+    blocks(args, rows, window)?;
+    Ok(f32_rows(rows, width))
+}
+
+fn join_rows(args: &Args, count: u32) -> Result<TensorType> {
+    let (rows, width) = args.float_matrix(0)?;
+    let joined = match (blocks(args, rows, count)?, rows) {
+        (blocks, Dim::Is(_)) => Dim::Is(blocks),
+        (blocks, Dim::UpTo { name, .. }) => Dim::up_to(&format!("{name}_{count}"), blocks),
+    };
+    let width = width.checked_mul(count).ok_or_else(|| args.fail(0, "a width below 2^32"))?;
+    Ok(f32_rows(&joined, width))
+}
+
+/// How many blocks of `size` rows there are at most.
+fn blocks(args: &Args, rows: &Dim, size: u32) -> Result<u32> {
+    let whole = size > 0 && rows.max().is_multiple_of(size);
+    if whole { Ok(rows.max() / size) } else { Err(args.fail(0, format_args!("rows in blocks of {size}"))) }
 }
 
 fn causal_conv(args: &Args) -> Result<TensorType> {
