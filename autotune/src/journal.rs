@@ -61,7 +61,7 @@ impl KernelRun {
             kernel: kernel.to_string(),
             level: request.level.name.to_string(),
             machine: request.machine.to_string(),
-            driver: request.cache.compiler().to_string(),
+            driver: request.cache.builder().to_string(),
             schedule: [s.tile_m, s.tile_n, s.unroll, s.prefetch],
         }
     }

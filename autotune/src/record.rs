@@ -15,14 +15,14 @@ pub const EMITTER: u32 = 1;
 pub struct Record {
     /// The kernel's text.
     pub kernel: String,
-    /// Instruction set level.
+    /// Instruction set level; of a GPU's text the form it is emitted in.
     pub level: String,
-    /// CPU it was measured on.
+    /// CPU it was measured on, or beside.
     pub machine: String,
     /// Unit that runs it.
     #[serde(default = "cpu")]
     pub unit: String,
-    /// What built it: the compiler's or the driver's version.
+    /// What built it: the compiler's version, or a GPU's device and driver.
     #[serde(default)]
     pub driver: String,
     /// [`EMITTER`] when it was measured.
@@ -210,10 +210,11 @@ impl Records {
         file.persist(path).map(|_| ()).map_err(|e| failed(e.error))
     }
 
-    /// The schedule recorded for a kernel at a level.
-    pub fn schedule(&self, kernel: &Kernel, level: &str) -> Option<Schedule> {
+    /// The schedule recorded for a kernel on a unit at a level.
+    pub fn schedule(&self, kernel: &Kernel, unit: &str, level: &str) -> Option<Schedule> {
         let text = kernel.to_string();
-        self.records.iter().rev().find(|r| r.kernel == text && r.level == level).map(Record::schedule)
+        let same = |r: &&Record| r.kernel == text && r.unit == unit && r.level == level;
+        self.records.iter().rev().find(same).map(Record::schedule)
     }
 
     /// Adds others' records; equal keys are replaced.

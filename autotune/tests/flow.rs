@@ -34,6 +34,14 @@ while read -r line; do
 done
 "#;
 
+/// Stand-in for OpenSSH's `ssh`: the far end is a folder of this machine.
+const SSH: &str = r#"#!/bin/sh
+[ "$1 $2 $3" = "-o BatchMode=yes --" ] || { echo "unexpected: $*" >&2; exit 255; }
+[ "$4" = user@far ] || { echo "ssh: Could not resolve hostname $4" >&2; exit 255; }
+shift 4; echo "$*" >> "$MCV_PHONE.log"
+mkdir -p "$MCV_PHONE"; cd "$MCV_PHONE" && exec sh -c "$*"
+"#;
+
 struct Place {
     folder: tempfile::TempDir,
 }
@@ -202,6 +210,29 @@ fn phones_are_reached_through_adb_and_share_the_work() {
 }
 
 #[test]
+fn other_machines_are_reached_through_ssh() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("bin")).unwrap();
+    place.program("bin/ssh", SSH);
+    let path = format!("{}:{}", place.path("bin").display(), std::env::var("PATH").unwrap());
+    let tune = |host: &str| {
+        let mut command = place.tune();
+        command.env("PATH", &path).arg("--device").arg(format!("ssh:{host}"));
+        command.output().unwrap()
+    };
+    ok(tune("user@far"));
+    let records = Records::read(&place.path("model.tuning.yaml")).unwrap();
+    assert_eq!(records.threads[0].setting.cores, [1]);
+    let there = place.path("phones/.cache/mcv/tune/model.mcv");
+    assert_eq!(std::fs::read_to_string(there).unwrap(), "model");
+    let pushed = || std::fs::read_to_string(place.path("phones.log")).unwrap().matches("cat >").count();
+    assert_eq!(pushed(), 2);
+    ok(tune("user@far"));
+    assert_eq!(pushed(), 2, "what is there is not pushed again");
+    assert!(refusal(tune("elsewhere")).contains("Could not resolve hostname elsewhere"));
+}
+
+#[test]
 fn foreign_and_damaged_files_are_refused_with_a_reason() {
     let place = Place::new();
     let journal = place.path("model.tuning.journal");
@@ -237,6 +268,7 @@ fn mistakes_are_told() {
     assert!(why(&["--device", "sim:apple-m1", "--device", "local"]).contains("another model"));
     std::fs::remove_file(place.path("adb")).unwrap();
     assert!(why(&["--device", "adb"]).contains("/adb shell mkdir"));
+    assert!(why(&["--device", "ssh:"]).contains("ssh:HOST"));
     assert!(why(&["--bench", "/nonexistent"]).contains("cannot be used multiple times"));
 }
 

@@ -54,7 +54,7 @@ impl Bench {
 fn apart(timeout: u64) -> Apart<'static> {
     let command = vec![env!("CARGO_BIN_EXE_mcv-tune").to_string(), candidate::FLAG.to_string()];
     let bring = Box::new(|path: &Path| Ok(path.to_str().expect("text").to_string()));
-    Apart { command, shell: false, bring, timeout: Duration::from_secs(timeout) }
+    Apart { command, shell: false, bring, told: Kernel::to_string, timeout: Duration::from_secs(timeout) }
 }
 
 /// The CPU, with candidates that don't behave.
@@ -150,8 +150,8 @@ fn a_kernel_is_tuned_and_its_record_comes_back() {
     records.write(&path).expect("room for a file");
     let read = Records::read(&path).expect("what was written");
     assert_eq!(read, records);
-    assert_eq!(read.schedule(&matmul(), level.name), Some(record.schedule()));
-    assert_eq!(read.schedule(&matmul(), "another"), None);
+    assert_eq!(read.schedule(&matmul(), "cpu", level.name), Some(record.schedule()));
+    assert_eq!(read.schedule(&matmul(), "cpu", "another"), None);
 
     let text = std::fs::read_to_string(&path).expect("text");
     std::fs::write(&path, text.replace("emitter: 1", "emitter: 99")).expect("room");

@@ -126,6 +126,11 @@ impl Device {
 
     /// Compiles the small model for it.
     pub fn compile(&self, recipe: &str, output: &Path) -> Result<(), Silent> {
+        self.compile_with(recipe, output, None)
+    }
+
+    /// The same with records of a tuning.
+    pub fn compile_with(&self, recipe: &str, output: &Path, tuning: Option<&Path>) -> Result<(), Silent> {
         let target = match self.target.contains('/') {
             true => fixture::root().join(self.target).display().to_string(),
             false => self.target.to_string(),
@@ -133,7 +138,8 @@ impl Device {
         let place = (!self.place.is_empty()).then(|| self.place.to_string());
         // This machine's own kernels are tested elsewhere as they are compiled for a model; those at hand are quicker.
         let stock_kernels = self.start.is_empty();
-        let options = CompileArgs { target, place, stock_kernels, ..fixture::options(recipe, output) };
+        let tuning = tuning.map(Path::to_path_buf);
+        let options = CompileArgs { target, place, stock_kernels, tuning, ..fixture::options(recipe, output) };
         compile(&options).map(|_| ()).map_err(|e| Silent::Failed(e.to_string()))
     }
 

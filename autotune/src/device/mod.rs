@@ -1,12 +1,14 @@
-//! Devices that candidates run on: this one, a phone behind adb, or a simulator.
+//! Devices that candidates run on: this one, another behind `adb` or `ssh`, or a simulator.
 
-mod adb;
 mod agent;
+mod line;
 mod process;
+mod remote;
 
-pub use adb::{Adb, Cargo, quoted};
 pub use agent::Agent;
+pub use line::Line;
 pub use process::Process;
+pub use remote::{Cargo, Remote, quoted};
 
 use crate::setting::{Core, Setting};
 use mcv_ir::Result;
@@ -28,6 +30,9 @@ pub struct Hello {
     /// Devices beside the CPU and their drivers.
     #[serde(default)]
     pub units: Vec<String>,
+    /// The GPU that runs kernels of the model: device and driver.
+    #[serde(default)]
+    pub gpu: Option<String>,
     /// Types of KV cache to choose from; none: the model has one.
     #[serde(default)]
     pub kv: Vec<String>,

@@ -1,4 +1,5 @@
-//! Candidates as shared objects, compiled side by side and kept in a folder under the hash of what they are made of.
+//! Candidates as files, kept in a folder under the hash of what they are made of: shared objects, compiled side by side,
+//! or texts that the device's driver builds.
 
 use mcv_ir::target::{Level, Mode, Schedule, Target};
 use mcv_ir::{Error, Kernel, Result};
@@ -10,10 +11,10 @@ use std::path::{Path, PathBuf};
 /// Symbol of the one function in an object.
 pub const SYMBOL: &str = "candidate";
 
-/// A folder of objects, and the compiler that fills it.
+/// A folder of candidates, and the compiler that fills it; none: texts stay texts.
 pub struct Cache {
     folder: PathBuf,
-    toolchain: Toolchain,
+    toolchain: Option<Toolchain>,
     version: String,
 }
 
@@ -23,14 +24,26 @@ impl Cache {
     /// # Errors
     /// It can't be made.
     pub fn open(folder: &Path, toolchain: Toolchain) -> Result<Self> {
+        let version = toolchain.version();
+        Self::filled_by(folder, Some(toolchain), version)
+    }
+
+    /// That folder, for texts that `driver` (a device and its driver) builds.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn of_texts(folder: &Path, driver: &str) -> Result<Self> {
+        Self::filled_by(folder, None, driver.to_owned())
+    }
+
+    fn filled_by(folder: &Path, toolchain: Option<Toolchain>, version: String) -> Result<Self> {
         let failed = |e: std::io::Error| Error::input(format!("{}: {e}; give another --cache", folder.display()));
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let version = toolchain.version();
         Ok(Cache { folder: folder.to_path_buf(), toolchain, version })
     }
 
-    /// What the compiler calls itself: an object is its work as much as the source's.
-    pub fn compiler(&self) -> &str {
+    /// What builds candidates, as it calls itself: an object is its work as much as the source's.
+    pub fn builder(&self) -> &str {
         &self.version
     }
 
@@ -64,14 +77,18 @@ impl Cache {
             hash.update(part.as_bytes());
         }
         let name: String = hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect();
-        let path = self.folder.join(format!("{name}.so"));
+        let ending = if self.toolchain.is_some() { ".so" } else { ".cl" };
+        let path = self.folder.join(format!("{name}{ending}"));
         if path.is_file() {
             return Ok(path);
         }
         // Under another name first: nobody must find half an object.
         let failed = |e: std::io::Error| Error::input(format!("{}: {e}; give another --cache", path.display()));
-        let half = tempfile::Builder::new().suffix(".so").tempfile_in(&self.folder).map_err(failed)?;
-        self.toolchain.compile(source, level, half.path())?;
+        let half = tempfile::Builder::new().suffix(ending).tempfile_in(&self.folder).map_err(failed)?;
+        match &self.toolchain {
+            Some(toolchain) => toolchain.compile(source, level, half.path())?,
+            None => std::fs::write(half.path(), source).map_err(failed)?,
+        }
         half.persist(&path).map_err(|e| failed(e.error))?;
         Ok(path)
     }

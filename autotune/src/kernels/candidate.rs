@@ -36,6 +36,8 @@ fn open(arguments: &[String]) -> Result<(Candidates, Timer)> {
     let [object, kernel] = arguments else {
         return Err(Error::input(format!("{FLAG} takes an object and a kernel: mcv-tune starts it by itself")));
     };
+    // Where there are none, no candidate that uses them was built.
+    crate::machine::ask_for_tiles();
     let candidates = Candidates::load(Path::new(object))?;
     let timer = Timer::new(candidates.function(SYMBOL)?, &Kernel::parse(kernel)?);
     Ok((candidates, timer))

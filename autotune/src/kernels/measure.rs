@@ -1,6 +1,6 @@
 //! One kernel in this process: buffers of its largest sizes, calls by address, seconds.
 
-use mcv_ir::{Dim, Elem, Error, Kernel, Result, encode};
+use mcv_ir::{Dim, Elem, Error, Kernel, Result, TensorType, encode};
 use std::path::Path;
 use std::time::Instant;
 
@@ -58,6 +58,20 @@ pub struct Function {
     run: Run,
 }
 
+/// The byte that all bytes of an argument have.
+pub fn filling(ty: &TensorType) -> u8 {
+    if ty.elem == Elem::I32 { 0 } else { FILL }
+}
+
+/// The largest sizes a kernel can be called with.
+pub fn largest(kernel: &Kernel) -> Vec<i64> {
+    let most = |d: &Dim| match d {
+        Dim::UpTo { name, .. } if name == "at" => 0,
+        other => i64::from(other.max()),
+    };
+    kernel.dims().iter().map(|(_, d)| most(d)).collect()
+}
+
 /// Arguments of a kernel at its largest sizes.
 pub struct Buffers {
     _bytes: Vec<Vec<u8>>,
@@ -73,7 +87,7 @@ impl Buffers {
         let mut bytes: Vec<Vec<u8>> = Vec::new();
         let mut args = Vec::new();
         for ty in types {
-            let fill = if ty.elem == Elem::I32 { 0 } else { FILL };
+            let fill = filling(ty);
             // Room to start on a cache line.
             bytes.push(vec![fill; encode::bytes(ty) as usize + 64]);
             let stride = encode::row_bytes(ty) as i64;
@@ -83,13 +97,8 @@ impl Buffers {
             let start = block.as_ptr().align_offset(64);
             arg.data = block[start..].as_mut_ptr();
         }
-        let largest = |d: &Dim| match d {
-            Dim::UpTo { name, .. } if name == "at" => 0,
-            other => i64::from(other.max()),
-        };
-        let dims = kernel.dims().iter().map(|(_, d)| largest(d)).collect();
         let scalars = kernel.scalars().iter().map(|(_, s)| *s).collect();
-        Buffers { _bytes: bytes, args, dims, scalars }
+        Buffers { _bytes: bytes, args, dims: largest(kernel), scalars }
     }
 
     /// Seconds of one whole call on this thread.

@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod candidate;
+pub mod gpu;
 pub mod halve;
 pub mod measure;
 pub mod rank;
@@ -83,7 +84,7 @@ fn known(kernel: &Kernel, request: &Request) -> bool {
     let text = kernel.to_string();
     let same = |r: &Record| {
         (r.kernel == text && r.level == request.level.name)
-            && (r.machine == request.machine && r.driver == request.cache.compiler())
+            && (r.unit == request.target.unit() && r.machine == request.machine && r.driver == request.cache.builder())
     };
     request.known.records.iter().any(same)
 }
@@ -111,7 +112,8 @@ fn one(
     tell: &mut Tell,
 ) -> Result<Option<Record>> {
     let schedules = rank::ranked(kernel, request.target.schedules(kernel, request.level));
-    let schedules = rank::with_prior(schedules, request.priors.schedule(kernel, request.level.name));
+    let schedules =
+        rank::with_prior(schedules, request.priors.schedule(kernel, request.target.unit(), request.level.name));
     let objects = request.cache.objects(kernel, &schedules, request.target, request.level);
     let entry = |(schedule, object): (Schedule, Result<PathBuf>)| Entry {
         schedule,
@@ -163,7 +165,7 @@ fn record(kernel: &Kernel, request: &Request, schedule: &Schedule, verdict: &Ver
         level: request.level.name.to_string(),
         machine: request.machine.to_string(),
         unit: request.target.unit().to_string(),
-        driver: request.cache.compiler().to_string(),
+        driver: request.cache.builder().to_string(),
         emitter: EMITTER,
         tile_m: schedule.tile_m,
         tile_n: schedule.tile_n,

@@ -60,13 +60,15 @@ pub struct Apart<'a> {
     pub shell: bool,
     /// Brings objects there.
     pub bring: Box<Bring<'a>>,
+    /// What such a process is told of its kernel.
+    pub told: fn(&Kernel) -> String,
     /// How long a start or a run may take.
     pub timeout: Duration,
 }
 
 impl Runner for Apart<'_> {
     fn start(&self, object: &Path, kernel: &Kernel) -> Result<Box<dyn Run>> {
-        let own = [(self.bring)(object)?, kernel.to_string()];
+        let own = [(self.bring)(object)?, (self.told)(kernel)];
         let mut command = self.command.clone();
         match self.shell {
             true => {

@@ -92,6 +92,7 @@ fn hello(config: &Config) -> Hello {
         phases: config.phases.keys().cloned().collect(),
         level: "simulated".into(),
         units: vec![],
+        gpu: None,
         kv: config.kv.keys().cloned().collect(),
         family: String::new(),
         levels: vec![],

@@ -2,7 +2,6 @@
 //! sources of the right shape, and what its stage says. Messages name phase and node.
 
 mod sources;
-mod updates;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
@@ -52,7 +51,7 @@ pub fn verify_graph(graph: &Graph, env: &Env) -> Result<()> {
         infer::check(&node.op, &node.epilogue, &inputs, &node.ty, env)
             .map_err(|e| e.at(format_args!("node {}", node.name)))?;
     }
-    updates::verify_updates(graph, env)
+    Ok(())
 }
 
 fn verify_states(program: &Program) -> Result<()> {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// The model, as mcv-compile wrote it
     pub model: PathBuf,
-    /// local, adb, adb:SERIAL or sim:NAME; several share the work
+    /// local, adb, adb:SERIAL, ssh:HOST or sim:NAME; several share the work
     #[arg(long, default_value = "local", value_name = "DEVICE")]
     pub device: Vec<String>,
     /// Phases to tune [default: all of the model]

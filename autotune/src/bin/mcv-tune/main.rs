@@ -11,7 +11,7 @@ use args::Args;
 use clap::Parser;
 use mcv_ir::{Error, Result};
 use mcv_tune::Records;
-use mcv_tune::device::{Adb, Agent, Cargo, Device};
+use mcv_tune::device::{Agent, Cargo, Device, Line, Remote};
 use mcv_tune::fleet::{self, Outcome, Plan};
 use mcv_tune::kernels::candidate;
 use mcv_tune::sim::Sim;
@@ -94,24 +94,28 @@ fn remove(path: &Path) -> Result<()> {
 
 fn open(args: &Args, device: &str) -> Result<Box<dyn Device>> {
     let timeout = Duration::from_secs(args.timeout);
-    let (kind, name) = device.split_once(':').map_or((device, None), |(kind, name)| (kind, Some(name)));
-    match (kind, name) {
-        ("sim", Some(name)) => Ok(Box::new(Sim::new(name, args.seed)?)),
-        ("local", None) => Ok(Box::new(Agent::start("local", local(args, &[])?, timeout)?)),
-        ("adb", serial) => Ok(Box::new(Adb::connect(&cargo(args, serial)?, timeout)?)),
-        _ => Err(Error::input(format!("--device {device}: give local, adb, adb:SERIAL or sim:NAME"))),
+    match device.split_once(':') {
+        _ if device == "local" => Ok(Box::new(Agent::start("local", local(args, &[])?, timeout)?)),
+        Some(("sim", name)) => Ok(Box::new(Sim::new(name, args.seed)?)),
+        _ => match cargo(args, device)? {
+            Some(cargo) => Ok(Box::new(Remote::connect(&cargo, timeout)?)),
+            None => {
+                let known = "give local, adb, adb:SERIAL, ssh:HOST or sim:NAME";
+                Err(Error::input(format!("--device {device}: {known}")))
+            }
+        },
     }
 }
 
-/// What a phone needs.
-fn cargo(args: &Args, serial: Option<&str>) -> Result<Cargo> {
-    Ok(Cargo {
-        adb: args.adb.clone(),
-        serial: serial.map(str::to_owned),
-        bench: args.bench()?,
-        model: args.model.clone(),
-        options: args.work(),
-    })
+/// What a device at the end of a line needs; none for other devices.
+fn cargo(args: &Args, device: &str) -> Result<Option<Cargo>> {
+    let (kind, name) = device.split_once(':').map_or((device, None), |(kind, name)| (kind, Some(name.to_owned())));
+    let line = match (kind, name) {
+        ("adb", serial) => Line::Adb { program: args.adb.clone(), serial },
+        ("ssh", Some(host)) if !host.is_empty() => Line::Ssh { host },
+        _ => return Ok(None),
+    };
+    Ok(Some(Cargo { line, bench: args.bench()?, model: args.model.clone(), options: args.work() }))
 }
 
 /// The agent's command on this machine.

@@ -121,6 +121,6 @@ pub fn source_text(
 /// The recorded schedule where there is one that the target still knows, else its default.
 fn schedule(kernel: &Kernel, target: &dyn Target, level: &Level, records: &Records) -> Result<Schedule> {
     let schedules = target.schedules(kernel, level);
-    let recorded = records.schedule(kernel, level.name).filter(|s| schedules.contains(s));
+    let recorded = records.schedule(kernel, target.unit(), level.name).filter(|s| schedules.contains(s));
     recorded.or(schedules.into_iter().next()).ok_or_else(|| Error::bug(format!("no schedule for {kernel}")))
 }

@@ -1,7 +1,7 @@
 //! `--agent`: one run per request, so that whoever tunes can take candidates in turns without opening the model again.
 //!
 //! Lines of JSON. First the agent says what it is: `{"agent", "model", "soc", "cores": [{"id", "speed", "allowed"}],
-//! "phases", "level", "units", "temperature", "family", "levels", "kernels": [{"text", "unit"}]}`. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
+//! "phases", "level", "units", "gpu", "temperature", "family", "levels", "kernels": [{"text", "unit"}]}`. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
 //! answered by `{"seconds", "count", "cores", "notes", "temperature", "clocks"}` or `{"error"}`. A request
 //! `{"temperature": true}` runs nothing.
 
@@ -50,6 +50,7 @@ fn hello(args: &Args, session: &Session, known: &[cores::Core]) -> Result<Value>
         "phases": phases,
         "level": session.stats().level,
         "units": session.stats().units.iter().map(|u| u.device.clone().unwrap_or_default()).collect::<Vec<_>>(),
+        "gpu": session.stats().units.iter().find(|u| u.name == "gpu").and_then(|u| u.device.clone()),
         "temperature": cores::temperature(Path::new(SYSFS)),
         "family": FAMILY,
         "levels": library::fitting(session.manifest()).map(|l| l.level.as_str()).collect::<Vec<_>>(),
@@ -99,7 +100,8 @@ fn count(job: &Job, session: &Session, args: &Args) -> usize {
     }
 }
 
-fn say(value: &Value) -> Result<()> {
+/// Writes a line.
+pub fn say(value: &Value) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let said = writeln!(out, "{value}").and_then(|()| out.flush());
     said.map_err(|e| Error::Input(format!("stdout: {e}")))

@@ -3,6 +3,7 @@
 //! Every figure is a median of repeated runs on this machine, measured now; the limits are measured between the runs.
 
 mod agent;
+mod candidate;
 mod limits;
 mod measure;
 mod table;
@@ -81,15 +82,13 @@ impl Args {
 }
 
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().collect();
+    if words.get(1).is_some_and(|word| word == candidate::FLAG) {
+        return answered(candidate::serve(&words[2..]));
+    }
     let args = Args::parse();
     if args.agent {
-        return match agent::serve(&args) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(why) => {
-                println!("{}", serde_json::json!({ "error": why.to_string() }));
-                ExitCode::FAILURE
-            }
-        };
+        return answered(agent::serve(&args));
     }
     match measure::measure(&args) {
         Ok(report) if args.json => println!("{}", report.json()),
@@ -100,4 +99,15 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Whoever asks reads stdout.
+fn answered(served: Result<()>) -> ExitCode {
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            println!("{}", serde_json::json!({ "error": why.to_string() }));
+            ExitCode::FAILURE
+        }
+    }
 }

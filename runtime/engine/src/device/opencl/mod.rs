@@ -4,6 +4,7 @@
 //! refuses, or whose waves are not what it promises, gives way to a plainer one. Kernels get their arguments as that
 //! crate's module `opencl` says.
 
+pub mod alone;
 mod api;
 mod driver;
 mod program;
