@@ -185,7 +185,7 @@ fn attention() -> Vec<Kernel> {
 
 fn pointwise() -> Vec<Kernel> {
     use Pointwise::{Add, Bias, Gated, Mul, Scale};
-    let acts = [Act::Gelu, Act::GeluTanh, Act::Silu];
+    let acts = [Act::Gelu, Act::GeluTanh, Act::Silu, Act::Sigmoid];
     let x = || rows(Elem::F32, WIDTH);
     let mut all: Vec<Kernel> = [Scale(1.0), QUANTIZE, QUANTIZE_ROW]
         .into_iter()

@@ -1,6 +1,7 @@
 //! The meaning of each operation: slow, in f32, obviously right. Kernels are tested against it.
 
 mod attention;
+mod delta;
 mod kernel;
 mod linear;
 mod machine;
@@ -11,6 +12,7 @@ mod rows;
 mod source;
 mod tensor;
 mod variables;
+mod window;
 
 pub use kernel::eval_kernel;
 pub use machine::{Machine, Outputs, Trace};
@@ -47,10 +49,30 @@ impl Op {
             Op::Attention { heads, kv_heads, scale, causal } => {
                 attention::attention(&x, (*heads as usize, *kv_heads as usize), *scale, *causal)
             }
+            Op::WindowAttention { heads, rows, scale } => {
+                window::attention(&x, *heads as usize, *rows as usize, *scale)
+            }
+            Op::JoinRows { rows } => window::join_rows(x.get(0)?, *rows as usize),
+            Op::CausalConv => Ok(delta::causal_conv(&x)?.0),
+            Op::GatedDelta { heads, key_heads } => Ok(delta::gated_delta(&x, *heads as usize, *key_heads as usize)?.0),
             Op::Pointwise(work) => pointwise::eval(work, x.get(0)?, inputs.get(1).copied()),
             Op::Columns { start, len } => rows::columns(&x, *start as usize, *len as usize),
             Op::Concat => rows::concat(&x),
             Op::LastRow => rows::last(&x),
+        }
+    }
+}
+
+impl Op {
+    /// Contents of the state that the op updates ([`Op::updates`]) after it ran on `inputs`; none for other ops.
+    pub fn updated(&self, inputs: &[&HostTensor]) -> Result<Option<HostTensor>> {
+        let x = Inputs { op: self.name(), inputs };
+        match self {
+            Op::CausalConv => delta::causal_conv(&x).map(|(_, past)| Some(past)),
+            Op::GatedDelta { heads, key_heads } => {
+                delta::gated_delta(&x, *heads as usize, *key_heads as usize).map(|(_, memory)| Some(memory))
+            }
+            _ => Ok(None),
         }
     }
 }

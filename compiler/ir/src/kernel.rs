@@ -81,6 +81,21 @@ impl Kernel {
                 ("H", Dim::Is(*heads)),
                 ("KV", Dim::Is(*kv_heads)),
             ],
+            Op::WindowAttention { heads, rows: window, .. } => vec![
+                ("M", rows),
+                ("D", Dim::Is(self.args[0].width() / heads.max(&1))),
+                ("H", Dim::Is(*heads)),
+                ("W", Dim::Is(*window)),
+            ],
+            Op::JoinRows { rows: joined } => vec![("M", rows), ("D", width(0)), ("W", Dim::Is(*joined))],
+            Op::CausalConv => vec![("M", rows), ("D", width(0)), ("K", self.arg_dim(1, 0))],
+            Op::GatedDelta { heads, key_heads } => vec![
+                ("M", rows),
+                ("K", Dim::Is(self.args[0].width() / key_heads.max(&1))),
+                ("V", Dim::Is(self.args[2].width() / heads.max(&1))),
+                ("H", Dim::Is(*heads)),
+                ("KH", Dim::Is(*key_heads)),
+            ],
             Op::Concat => {
                 let mut dims = vec![("M", rows)];
                 dims.extend((0..self.args.len()).map(|a| ("D", width(a))));
@@ -94,9 +109,10 @@ impl Kernel {
     pub fn scalars(&self) -> Vec<(&'static str, f32)> {
         let mut all = match &self.op {
             Op::LayerNorm { eps } | Op::RmsNorm { eps, .. } => vec![("EPS", *eps)],
-            Op::RopeTable { scale } | Op::Scores { scale, .. } | Op::Attention { scale, .. } => {
-                vec![("SCALE", *scale)]
-            }
+            Op::RopeTable { scale }
+            | Op::Scores { scale, .. }
+            | Op::Attention { scale, .. }
+            | Op::WindowAttention { scale, .. } => vec![("SCALE", *scale)],
             Op::Pointwise(p) => pointwise_scalar(p),
             _ => vec![],
         };

@@ -11,6 +11,8 @@ pub enum Act {
     GeluTanh,
     /// `x / (1 + exp(-x))`.
     Silu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
 }
 
 /// Element-wise work on a result `[M, N]`, as an op of its own or as an epilogue of another op.
@@ -50,9 +52,11 @@ impl Pointwise {
             Pointwise::Act(Act::Gelu) => "gelu",
             Pointwise::Act(Act::GeluTanh) => "gelu_tanh",
             Pointwise::Act(Act::Silu) => "silu",
+            Pointwise::Act(Act::Sigmoid) => "sigmoid",
             Pointwise::Gated(Act::Gelu) => "gated_gelu",
             Pointwise::Gated(Act::GeluTanh) => "gated_gelu_tanh",
             Pointwise::Gated(Act::Silu) => "gated_silu",
+            Pointwise::Gated(Act::Sigmoid) => "gated_sigmoid",
             Pointwise::Quantize { .. } => "quantize",
         }
     }
@@ -140,6 +144,37 @@ pub enum Op {
         /// Mask the future.
         causal: bool,
     },
+    /// `(q [M, heads*d], k, v)`, both like `q`: attention within each block of `rows` consecutive rows, unmasked. `M` is
+    /// a multiple of `rows`.
+    WindowAttention {
+        /// Heads.
+        heads: u32,
+        /// Rows of a block.
+        rows: u32,
+        /// Factor of the scores.
+        scale: f32,
+    },
+    /// `(x [rows*M, D])` -> `[M, rows*D]`: every `rows` consecutive rows side by side in one. A phase variable `n` of
+    /// the rows becomes `n_<rows>`, its quotient, which must be whole.
+    JoinRows {
+        /// Rows that become one.
+        rows: u32,
+    },
+    /// `(x [M, D], taps [K, D], past [K-1, D], positions i32 [M])` -> `[M, D]`: per column the sum of `taps[k]` times
+    /// row `m - K + 1 + k`; rows before the first are those of `past`. `past`, a state, holds the last K-1 rows
+    /// afterwards ([`Op::updates`]).
+    CausalConv,
+    /// `(q [M, key_heads*d], k [M, key_heads*d], v [M, heads*e], a [M, heads], b [M, heads], rate [heads],
+    /// bias [heads], memory [heads*d, e], positions i32 [M])` -> `[M, heads*e]`: the gated delta rule (Qwen3.5). Per
+    /// token and head, `S` being the head's rows of `memory`, q and k divided by their length, q by `sqrt(d)`, too:
+    /// `S *= exp(-exp(rate) softplus(a + bias))`, `S += k (sigmoid(b) (v - kT S))`, result `qT S`. Query and key heads
+    /// are shared by `heads / key_heads` consecutive heads. `memory`, a state, is left as the last token leaves it.
+    GatedDelta {
+        /// Value heads.
+        heads: u32,
+        /// Query and key heads.
+        key_heads: u32,
+    },
     /// Element-wise op: `(x)` or `(x, operand)`.
     Pointwise(Pointwise),
     /// `(x [M, N])` -> columns `start .. start+len`: a view, no copy.
@@ -166,6 +201,15 @@ impl Op {
     pub fn is_source(&self) -> bool {
         matches!(self, Op::Input(_) | Op::Weight(_) | Op::State(_))
     }
+    /// The input, a state, that the op reads and leaves changed. Where the first of its `positions` is 0 the state
+    /// counts as zeros, so a new conversation needs no clearing; else it must be what the token before left.
+    pub fn updates(&self) -> Option<usize> {
+        match self {
+            Op::CausalConv => Some(2),
+            Op::GatedDelta { .. } => Some(7),
+            _ => None,
+        }
+    }
     /// Its name in the text form; element-wise ops go by what they do.
     pub fn name(&self) -> &'static str {
         match self {
@@ -185,6 +229,10 @@ impl Op {
             Op::Softmax { .. } => "softmax",
             Op::Mix { .. } => "mix",
             Op::Attention { .. } => "attention",
+            Op::WindowAttention { .. } => "window_attention",
+            Op::JoinRows { .. } => "join_rows",
+            Op::CausalConv => "causal_conv",
+            Op::GatedDelta { .. } => "gated_delta",
             Op::Pointwise(p) => p.name(),
             Op::Columns { .. } => "columns",
             Op::Concat => "concat",

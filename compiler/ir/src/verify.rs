@@ -2,6 +2,7 @@
 //! sources of the right shape, and what its stage says. Messages name phase and node.
 
 mod sources;
+mod updates;
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, NodeId};
@@ -51,7 +52,7 @@ pub fn verify_graph(graph: &Graph, env: &Env) -> Result<()> {
         infer::check(&node.op, &node.epilogue, &inputs, &node.ty, env)
             .map_err(|e| e.at(format_args!("node {}", node.name)))?;
     }
-    Ok(())
+    updates::verify_updates(graph, env)
 }
 
 fn verify_states(program: &Program) -> Result<()> {

@@ -30,6 +30,7 @@ pub fn class(kernel: &Kernel) -> Class {
             Some((Elem::Q8 { .. } | Elem::Q4 { .. }, _)) => Class::Rows,
             _ => Class::Floats,
         },
+        Op::WindowAttention { .. } | Op::GatedDelta { .. } => Class::Attention,
         Op::Attention { .. } | Op::Scores { .. } | Op::Mix { .. } => Class::Attention,
         _ => Class::Elements,
     }

@@ -47,6 +47,10 @@ pub fn work(kernel: &Kernel, sizes: Sizes) -> Work {
         }
         Op::Attention { .. } => work.f32_macs = 2.0 * dim("M") * dim("C") * dim("D") * dim("H"),
         Op::Scores { .. } | Op::Mix { .. } => work.f32_macs = dim("M") * dim("C") * dim("D") * dim("H"),
+        Op::WindowAttention { .. } => work.f32_macs = 2.0 * dim("M") * dim("W") * dim("D") * dim("H"),
+        Op::CausalConv => work.f32_macs = dim("M") * dim("D") * dim("K"),
+        // Fades, reads, changes and reads again each number of the memory.
+        Op::GatedDelta { .. } => work.f32_macs = 4.0 * dim("M") * dim("H") * dim("K") * dim("V"),
         Op::Softmax { .. } => work.f32_macs = dim("H") * dim("M") * dim("C"),
         Op::Gather | Op::MergeRows | Op::Store { .. } => {
             let rows = dim("M") * encode::row_bytes(&kernel.result) as f64;

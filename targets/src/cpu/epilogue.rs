@@ -66,6 +66,7 @@ pub fn activation(act: Act) -> &'static str {
         Act::Gelu => "vf_gelu",
         Act::GeluTanh => "vf_gelu_tanh",
         Act::Silu => "vf_silu",
+        Act::Sigmoid => "vf_sigmoid",
     }
 }
 

@@ -52,6 +52,7 @@ fn step(p: &Pointwise, width: u32) -> String {
         Act::Gelu => "gelu",
         Act::GeluTanh => "gelu_tanh",
         Act::Silu => "silu",
+        Act::Sigmoid => "sigmoid",
     };
     match p {
         Pointwise::Bias => "bias".into(),

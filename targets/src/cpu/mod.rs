@@ -1,6 +1,7 @@
 //! CPUs: one set of templates in C, written in the vocabulary of [`crate::isa`].
 
 mod attention;
+mod delta;
 mod epilogue;
 pub mod family;
 mod matmul;
@@ -102,6 +103,7 @@ impl Target for CpuTarget {
         let text = match &kernel.op {
             Op::MatMul => matmul::emit(kernel, symbol, self.isa(level)?, schedule)?,
             Op::Attention { .. } => attention::emit(kernel, symbol, self.isa(level)?, schedule, mode)?,
+            Op::CausalConv | Op::GatedDelta { .. } => delta::emit(kernel, symbol),
             _ => rows::emit(kernel, symbol)?,
         };
         let body = format!("/* {} */\n{}", family::family_key(kernel), render::fill_sizes(&text, kernel, mode)?);

@@ -27,6 +27,7 @@ fn row_count(op: &Op) -> &'static str {
     match op {
         Op::LastRow => "1",
         Op::Softmax { .. } | Op::Scores { .. } => "H * M",
+        Op::JoinRows { .. } => "M / W",
         _ => "M",
     }
 }
@@ -45,6 +46,8 @@ fn body(kernel: &Kernel) -> Result<String> {
         Op::Scores { .. } => typed(include_str!("c/scores.c"), arg_elem(kernel, 1)?, &[]),
         Op::Mix { .. } => typed(include_str!("c/mix.c"), arg_elem(kernel, 1)?, &[]),
         Op::Concat => Ok(concat(kernel)),
+        Op::JoinRows { .. } => Ok(include_str!("c/join_rows.c").into()),
+        Op::WindowAttention { .. } => Ok(include_str!("c/window_attention.c").into()),
         _ => streamed(kernel),
     }
 }

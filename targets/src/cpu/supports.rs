@@ -23,6 +23,8 @@ pub fn check(kernel: &Kernel) -> Result<()> {
 const FLOATS: &[Elem] = &[Elem::F32, Elem::F16, Elem::Bf16];
 const F32: &[Elem] = &[Elem::F32];
 const I32: &[Elem] = &[Elem::I32];
+/// Rows that one vector's lanes number.
+const MOST_WINDOW: u32 = 16;
 const CACHE: &[Elem] = &[Elem::F32, Elem::F16];
 
 fn refuse(kernel: &Kernel, reason: &str) -> Error {
@@ -44,8 +46,10 @@ fn inputs(op: &Op, args: usize) -> Option<usize> {
         Op::Store { .. } => args.clamp(1, 2),
         Op::Attention { .. } => args.clamp(3, 4),
         Op::Concat => args.max(1),
-        Op::LayerNorm { .. } | Op::MergeRows => 3,
-        Op::Pointwise(_) | Op::LastRow | Op::Softmax { .. } => 1,
+        Op::GatedDelta { .. } => 9,
+        Op::CausalConv => 4,
+        Op::LayerNorm { .. } | Op::MergeRows | Op::WindowAttention { .. } => 3,
+        Op::Pointwise(_) | Op::LastRow | Op::Softmax { .. } | Op::JoinRows { .. } => 1,
         _ => 2,
     })
 }
@@ -90,6 +94,14 @@ fn check_op(kernel: &Kernel) -> Result<()> {
                 check_rotation(kernel, table.width())?;
             }
             all(args, F32)
+        }
+        Op::CausalConv => all(&args[..3], F32).and(all(&args[3..4], I32)),
+        Op::GatedDelta { heads, key_heads } => check_delta(kernel, *heads, *key_heads),
+        Op::WindowAttention { heads, rows, .. } => {
+            if !(1..=MOST_WINDOW).contains(rows) {
+                return Err(refuse(kernel, &format!("windows of {rows}; it takes 1 to {MOST_WINDOW}")));
+            }
+            check_heads(kernel, *heads, *heads).and(all(&args[..3], F32))
         }
         _ => all(&args[..1], F32).and(if kernel.op == Op::Concat { all(args, F32) } else { Ok(()) }),
     }
@@ -155,6 +167,16 @@ fn check_attention(kernel: &Kernel, heads: u32, kv_heads: u32) -> Result<()> {
         Some(table) => one_of(kernel, table, "a rotary table", F32),
         None => Ok(()),
     }
+}
+
+fn check_delta(kernel: &Kernel, heads: u32, key_heads: u32) -> Result<()> {
+    check_heads(kernel, heads, key_heads)?;
+    let keys = kernel.args[0].width() / key_heads;
+    if keys == 0 || keys > MOST_HEAD {
+        return Err(refuse(kernel, &format!("keys of {keys}; it takes 1 to {MOST_HEAD}")));
+    }
+    kernel.args[..8].iter().try_for_each(|t| one_of(kernel, t, "an input", F32))?;
+    one_of(kernel, &kernel.args[8], "positions", I32)
 }
 
 fn check_epilogue(kernel: &Kernel) -> Result<()> {

@@ -55,6 +55,7 @@ pub fn activation(act: Act) -> &'static str {
         Act::Gelu => "mcv_gelu",
         Act::GeluTanh => "mcv_gelu_tanh",
         Act::Silu => "mcv_silu",
+        Act::Sigmoid => "mcv_sigmoid",
     }
 }
 

@@ -41,8 +41,10 @@ fn inputs(op: &Op, args: usize) -> Option<usize> {
         Op::Store { .. } => args.clamp(1, 2),
         Op::Attention { .. } => args.clamp(3, 4),
         Op::Concat => args.max(1),
-        Op::LayerNorm { .. } | Op::MergeRows => 3,
-        Op::Pointwise(_) | Op::LastRow | Op::Softmax { .. } => 1,
+        Op::GatedDelta { .. } => 9,
+        Op::CausalConv => 4,
+        Op::LayerNorm { .. } | Op::MergeRows | Op::WindowAttention { .. } => 3,
+        Op::Pointwise(_) | Op::LastRow | Op::Softmax { .. } | Op::JoinRows { .. } => 1,
         _ => 2,
     })
 }
@@ -80,6 +82,9 @@ fn check_op(kernel: &Kernel) -> Result<()> {
             rotation.and(all(args, F32))
         }
         Op::Concat => all(args, F32),
+        Op::CausalConv | Op::GatedDelta { .. } | Op::WindowAttention { .. } | Op::JoinRows { .. } => {
+            refuse(kernel, "it has no text for this op")
+        }
         _ => all(&args[..1], F32),
     }
 }

@@ -35,7 +35,10 @@ impl Call {
             Dim::Is(n) => *n,
             Dim::UpTo { name, .. } if name == "rows" => self.rows,
             Dim::UpTo { name, .. } if name == "context" => self.context,
-            Dim::UpTo { .. } => self.at,
+            Dim::UpTo { name, .. } => match name.strip_prefix("rows_").and_then(|n| n.parse::<u32>().ok()) {
+                Some(joined) => self.rows / joined,
+                None => self.at,
+            },
         }
     }
 
@@ -54,7 +57,8 @@ impl Call {
         let len = shape.iter().product::<usize>();
         let whole = |noise: &mut Noise, low: f32, high: f32| (low + (noise.next() + 1.0) / 2.0 * (high - low)).floor();
         let data: Vec<f32> = (0..len)
-            .map(|_| match (&kernel.op, ty.elem) {
+            .map(|i| match (&kernel.op, ty.elem) {
+                (op, Elem::I32) if op.updates().is_some() => (self.at as usize + i) as f32,
                 (Op::MergeRows, Elem::I32) => whole(noise, -1.0, kernel.args[1].max_rows() as f32),
                 (Op::Gather, Elem::I32) => whole(noise, 0.0, kernel.args[0].max_rows() as f32),
                 (_, Elem::I32) => whole(noise, 0.0, 3000.0),
@@ -101,8 +105,26 @@ impl Call {
         let first = if matches!(kernel.op, Op::Store { .. }) { self.at as usize } else { 0 };
         let stride = row_bytes(&self.sized(&kernel.result)) as usize + FENCE;
         let kept = inside(&result, stride, first, meaning.rows()).map_err(|e| format!("{what}: {e}"))?;
-        compare(kernel, &self.sized(&kernel.result), &kept, &meaning, tolerance(kernel, runner))
-            .map_err(|e| format!("{what}: {e}"))
+        let allowed = tolerance(kernel, runner);
+        let error = compare(&self.sized(&kernel.result), &kept, &meaning, allowed);
+        let updated = self.updated(kernel, symbol, &args, runner, allowed).map_err(|e| format!("state: {e}"));
+        error.and_then(|e| Ok(e.max(updated?))).map_err(|e| format!("{what}: {e}"))
+    }
+
+    /// The largest error of the state that the kernel leaves.
+    fn updated(
+        &self,
+        kernel: &Kernel,
+        symbol: &str,
+        args: &[HostTensor],
+        runner: &dyn Runner,
+        allowed: f32,
+    ) -> Result<f32, String> {
+        let Some(port) = kernel.op.updates() else { return Ok(0.0) };
+        let Some(found) = runner.updated(&self.job(kernel, symbol, args, Split::Pieces), port) else { return Ok(0.0) };
+        let inputs: Vec<&HostTensor> = args.iter().collect();
+        let meaning = kernel.op.updated(&inputs).map_err(|e| e.to_string())?.ok_or("it leaves no state")?;
+        compare(&self.sized(&kernel.args[port]), &found?, &meaning, allowed)
     }
 
     /// The result's bytes with their fences, the same for both ways to run the units.
@@ -140,25 +162,21 @@ fn tolerance(kernel: &Kernel, runner: &dyn Runner) -> f32 {
     match (kernel.result.elem, &kernel.op) {
         (Elem::F16, _) => 1e-3,
         (_, Op::Attention { .. }) if values == Some(Elem::F16) && runner.sums_in_halves() => 3e-3,
+        // Errors of a memory stay in it; a length is the root of a sum.
+        (_, Op::GatedDelta { .. }) => 2e-5,
         (_, Op::MatMul) => 4e-6,
         (_, Op::Attention { .. }) => 1e-5,
         _ => 4e-6,
     }
 }
 
-fn compare(
-    kernel: &Kernel,
-    ty: &TensorType,
-    bytes: &[u8],
-    meaning: &HostTensor,
-    tolerance: f32,
-) -> Result<f32, String> {
+fn compare(ty: &TensorType, bytes: &[u8], meaning: &HostTensor, tolerance: f32) -> Result<f32, String> {
     let found = decode_rows(ty, meaning.rows() as u64, bytes).map_err(|e| e.to_string())?;
     let most = meaning.data.iter().fold(1e-6f32, |m, x| m.max(x.abs()));
     let error = |(a, b): (&f32, &f32)| if a.is_finite() { (a - b).abs() / most } else { f32::INFINITY };
     let errors: Vec<f32> = found.iter().zip(&meaning.data).map(error).collect();
     let worst = errors.iter().copied().fold(0.0, f32::max);
-    if let Elem::Q8 { group } = kernel.result.elem {
+    if let Elem::Q8 { group } = ty.elem {
         let off = errors.iter().filter(|e| **e > 1e-5).count();
         if worst >= 1.01 / 127.0 || off * 50 > errors.len() {
             return Err(format!("error {worst}, {off} of {} values off", errors.len()));

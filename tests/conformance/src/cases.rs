@@ -56,8 +56,55 @@ pub fn all(panels: Layout) -> Vec<(Kernel, Vec<Call>)> {
         |kernels: Vec<Kernel>, calls: &[Call]| kernels.into_iter().map(|k| (k, calls.to_vec())).collect::<Vec<_>>();
     let (rows, contexts) = (by_rows(), by_context());
     let one = [Call { rows: 1, context: 1, at: 0 }];
-    [with(matmuls(panels), &rows), with(one_row(panels), &one), with(row_ops(), &rows), with(attention(), &contexts)]
-        .concat()
+    let (blocks, turns) = (by_blocks(), by_turns());
+    [
+        with(matmuls(panels), &rows),
+        with(one_row(panels), &one),
+        with(row_ops(), &rows),
+        with(attention(), &contexts),
+        with(block_ops(), &blocks),
+        with(memories(), &turns),
+    ]
+    .concat()
+}
+
+/// Numbers of rows in blocks of four.
+pub fn by_blocks() -> Vec<Call> {
+    [4, 8, 28, 36].map(|rows| Call { rows, context: rows, at: 0 }).into()
+}
+
+/// Rows of a conversation from its beginning, or from a later place.
+pub fn by_turns() -> Vec<Call> {
+    [(1, 0), (1, 5), (2, 0), (2, 7), (3, 1), (31, 0), (33, 2)].map(|(rows, at)| Call { rows, context: rows, at }).into()
+}
+
+/// Ops on blocks of four rows.
+pub fn block_ops() -> Vec<Kernel> {
+    let x = |d| rows(Elem::F32, d);
+    let joined = |d| TensorType::f32([Dim::up_to("rows_4", 16), Dim::Is(4 * d)]);
+    let mut all: Vec<Kernel> =
+        [7, 48, 127].map(|d| Kernel::new(Op::JoinRows { rows: 4 }, vec![], vec![x(d)], joined(d))).into();
+    for (heads, width) in [(2, 144), (3, 21), (1, 64)] {
+        let op = Op::WindowAttention { heads, rows: 4, scale: 0.4 };
+        all.push(finish(op, vec![x(width); 3], &[], Elem::F32, width));
+    }
+    all
+}
+
+/// Linear attention, which leaves a state: (heads, key heads, width of a key, of a value).
+pub fn memories() -> Vec<Kernel> {
+    let (x, vector) = (|d| rows(Elem::F32, d), |d| fixed(Elem::F32, [d]));
+    let conv = |taps: u32, width: u32| {
+        let args = vec![x(width), fixed(Elem::F32, [taps, width]), fixed(Elem::F32, [taps - 1, width]), ids()];
+        finish(Op::CausalConv, args, &[], Elem::F32, width)
+    };
+    let delta = |heads: u32, key_heads: u32, d: u32, e: u32| {
+        let (keys, values, memory) = (x(key_heads * d), x(heads * e), fixed(Elem::F32, [heads * d, e]));
+        let gates = [x(heads), x(heads), vector(heads), vector(heads)];
+        let args = [&[keys.clone(), keys, values][..], &gates, &[memory, ids()]].concat();
+        finish(Op::GatedDelta { heads, key_heads }, args, &[], Elem::F32, heads * e)
+    };
+    vec![conv(4, 100), conv(2, 33), delta(4, 2, 6, 5), delta(2, 2, 64, 40), delta(3, 1, 33, 16)]
 }
 
 /// Awkward numbers of rows.
@@ -168,7 +215,10 @@ pub fn row_ops() -> Vec<Kernel> {
         finish(Op::Pointwise(Gated(Act::GeluTanh)), vec![x(66)], &[], f32, 33),
         finish(Op::Pointwise(Gated(Act::Silu)), vec![x(96)], &[QUANTIZE], f32, 48),
     ];
-    all.extend([Act::Gelu, Act::GeluTanh].map(|a| finish(Op::Pointwise(Pointwise::Act(a)), vec![x(33)], &[], f32, 33)));
+    all.extend(
+        [Act::Gelu, Act::GeluTanh, Act::Sigmoid]
+            .map(|a| finish(Op::Pointwise(Pointwise::Act(a)), vec![x(33)], &[], f32, 33)),
+    );
     let mut last = finish(Op::LastRow, vec![x(33)], &[QUANTIZE], f32, 33);
     last.result.shape[0] = Dim::Is(1);
     all.push(last);

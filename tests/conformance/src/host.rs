@@ -64,6 +64,17 @@ impl Runner for HostRunner {
     }
 
     fn run(&self, job: &Job) -> Result<Vec<u8>, String> {
+        self.call(job).map(|(_, result)| result)
+    }
+
+    fn updated(&self, job: &Job, port: usize) -> Option<Result<Vec<u8>, String>> {
+        Some(self.call(job).map(|(mut args, _)| args.swap_remove(port)))
+    }
+}
+
+impl HostRunner {
+    /// Bytes of the arguments and of the result after the call.
+    fn call(&self, job: &Job) -> Result<(Vec<Vec<u8>>, Vec<u8>), String> {
         let mut buffers: Vec<Vec<u8>> = job.args.iter().map(|(bytes, _)| bytes.clone()).collect();
         let mut result = job.result.0.clone();
         let strides = job.args.iter().map(|(_, stride)| *stride);
@@ -79,7 +90,7 @@ impl Runner for HostRunner {
             let run = self.library.get::<Run>(job.symbol.as_bytes()).map_err(missing)?;
             job.split.ranges(units(&call)).into_iter().for_each(|range| run(&call, range.start, range.end));
         }
-        Ok(result)
+        Ok((buffers, result))
     }
 }
 

@@ -55,6 +55,10 @@ pub trait Runner {
     }
     /// Bytes of the result after the call.
     fn run(&self, job: &Job) -> Result<Vec<u8>, String>;
+    /// Bytes of argument `port` after the call, where the runner can tell.
+    fn updated(&self, _job: &Job, _port: usize) -> Option<Result<Vec<u8>, String>> {
+        None
+    }
 }
 
 /// Function of the `i`th kernel of a list.

@@ -1,7 +1,7 @@
 //! Every emitted kernel against its meaning, at every level this machine runs: sizes burnt in and sizes from the call.
 
 use mcv_conformance::call::Call;
-use mcv_conformance::cases::{self, by_context, by_rows};
+use mcv_conformance::cases::{self, by_blocks, by_context, by_rows, by_turns};
 use mcv_conformance::host::{HostRunner, runs_here};
 use mcv_conformance::runner::source;
 use mcv_ir::target::{Level, Mode};
@@ -39,6 +39,8 @@ fn check_all(level: &'static Level, flags: &[&str]) {
         scope.spawn(|| check(level, flags, &cases::per_row(PANELS), &by_rows()));
         scope.spawn(|| check(level, flags, &cases::attention(), &by_context()));
         scope.spawn(|| check(level, flags, &cases::row_ops(), &by_rows()));
+        scope.spawn(|| check(level, flags, &cases::block_ops(), &by_blocks()));
+        scope.spawn(|| check(level, flags, &cases::memories(), &by_turns()));
         scope.spawn(|| check(level, flags, &cases::one_row(PANELS), &[Call { rows: 1, context: 1, at: 0 }]));
     });
 }

@@ -102,7 +102,13 @@ impl<'p> Machine<'p> {
                 self.store(*state, call.variables.get(at)? as usize, &inputs)?;
                 self.readable(*state, call.variables.shape(&node.ty)?).map(Arc::new)
             }
-            op => eval_node(op, &node.epilogue, &inputs).map(Arc::new),
+            op => {
+                let value = eval_node(op, &node.epilogue, &inputs)?;
+                if let (Some(port), Some(contents)) = (op.updates(), op.updated(&inputs)?) {
+                    self.overwrite(graph, graph.inputs(id)[port], contents)?;
+                }
+                Ok(Arc::new(value))
+            }
         }
     }
 
@@ -118,6 +124,16 @@ impl<'p> Machine<'p> {
             return Err(Error::input(format!("{} rows from row {at} on exceed the state's {capacity}", x.rows())));
         };
         target.copy_from_slice(&values);
+        Ok(())
+    }
+
+    /// What an op leaves in the state that it reads through node `read`.
+    fn overwrite(&mut self, graph: &Graph, read: NodeId, contents: HostTensor) -> Result<()> {
+        let Op::State(id) = graph.node(read).op else { return Err(Error::bug("an op updates what is no state")) };
+        match self.states.get_mut(id.0 as usize) {
+            Some(state) if state.data.len() == contents.data.len() => state.data = contents.data,
+            _ => return Err(Error::bug(format!("contents of {:?} do not fit state @{}", contents.shape, id.0))),
+        }
         Ok(())
     }
 

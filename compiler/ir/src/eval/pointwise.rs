@@ -74,6 +74,7 @@ fn apply(act: Act, x: f32) -> f32 {
             0.5 * v * (1.0 + inner.tanh())
         }
         Act::Silu => v / (1.0 + (-v).exp()),
+        Act::Sigmoid => 1.0 / (1.0 + (-v).exp()),
     };
     y as f32
 }

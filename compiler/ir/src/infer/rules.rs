@@ -25,6 +25,10 @@ pub(super) fn result(op: &Op, inputs: &[&TensorType], env: &Env) -> Result<Tenso
         Op::Softmax { .. } => softmax(&args(&["s"], 0)?),
         Op::Mix { heads, kv_heads } => mix(&args(&["p", "v"], 0)?, *heads, *kv_heads),
         Op::Attention { heads, kv_heads, .. } => attention(&args(&["q", "k", "v", "table"], 1)?, *heads, *kv_heads),
+        Op::WindowAttention { heads, rows, .. } => window_attention(&args(&["q", "k", "v"], 0)?, *heads, *rows),
+        Op::JoinRows { rows } => join_rows(&args(&["x"], 0)?, *rows),
+        Op::CausalConv => causal_conv(&args(&["x", "taps", "past", "positions"], 0)?),
+        Op::GatedDelta { heads, key_heads } => gated_delta(&args(DELTA, 0)?, *heads, *key_heads),
         Op::Pointwise(work) => element_wise(work, inputs),
         Op::Columns { start, len } => columns(&args(&["x"], 0)?, *start, *len),
         Op::Concat => concat(op.name(), inputs),
@@ -193,6 +197,65 @@ fn attention(args: &Args, heads: u32, kv_heads: u32) -> Result<TensorType> {
         }
     }
     Ok(f32_rows(rows, width))
+}
+
+fn window_attention(args: &Args, heads: u32, window: u32) -> Result<TensorType> {
+    let (rows, width) = args.float_matrix(0)?;
+    args.head_width(0, heads)?;
+    args.float_like(1, rows, width)?;
+    args.float_like(2, rows, width)?;
+    blocks(args, rows, window)?;
+    Ok(f32_rows(rows, width))
+}
+
+fn join_rows(args: &Args, count: u32) -> Result<TensorType> {
+    let (rows, width) = args.float_matrix(0)?;
+    let joined = match (blocks(args, rows, count)?, rows) {
+        (blocks, Dim::Is(_)) => Dim::Is(blocks),
+        (blocks, Dim::UpTo { name, .. }) => Dim::up_to(&format!("{name}_{count}"), blocks),
+    };
+    let width = width.checked_mul(count).ok_or_else(|| args.fail(0, "a width below 2^32"))?;
+    Ok(f32_rows(&joined, width))
+}
+
+/// How many blocks of `size` rows there are at most.
+fn blocks(args: &Args, rows: &Dim, size: u32) -> Result<u32> {
+    let whole = size > 0 && rows.max().is_multiple_of(size);
+    if whole { Ok(rows.max() / size) } else { Err(args.fail(0, format_args!("rows in blocks of {size}"))) }
+}
+
+fn causal_conv(args: &Args) -> Result<TensorType> {
+    let (rows, width) = args.float_matrix(0)?;
+    let (taps, _) = args.float_matrix(1)?;
+    let Dim::Is(count @ 2..) = *taps else { return Err(args.fail(1, "at least two taps")) };
+    args.float_like(1, taps, width)?;
+    args.float_like(2, &Dim::Is(count - 1), width)?;
+    same_rows(args, 3, rows)?;
+    Ok(f32_rows(rows, width))
+}
+
+const DELTA: &[&str] = &["q", "k", "v", "a", "b", "rate", "bias", "memory", "positions"];
+
+fn gated_delta(args: &Args, heads: u32, key_heads: u32) -> Result<TensorType> {
+    let (rows, width) = args.float_matrix(0)?;
+    let (d, e) = (args.head_width(0, key_heads)?, args.head_width(2, heads)?);
+    if key_heads == 0 || !heads.is_multiple_of(key_heads) {
+        return Err(args.fail(0, format_args!("a number of heads that divides {heads}")));
+    }
+    args.float_like(1, rows, width)?;
+    args.float_like(2, rows, heads * e)?;
+    args.float_like(3, rows, heads)?;
+    args.float_like(4, rows, heads)?;
+    args.vector(5, heads)?;
+    args.vector(6, heads)?;
+    let memory = heads.checked_mul(d).ok_or_else(|| args.fail(7, "fewer than 2^32 rows"))?;
+    args.float_like(7, &Dim::Is(memory), e)?;
+    same_rows(args, 8, rows)?;
+    Ok(f32_rows(rows, heads * e))
+}
+
+fn same_rows(args: &Args, operand: usize, rows: &Dim) -> Result<()> {
+    if args.ids(operand)? == rows { Ok(()) } else { Err(args.fail(operand, format_args!("i32[{rows}]"))) }
 }
 
 fn columns(args: &Args, start: u32, len: u32) -> Result<TensorType> {

@@ -29,6 +29,11 @@ pub(super) fn attributes(op: &Op) -> Vec<(&'static str, Value)> {
             ("scale", Float(*scale)),
             ("causal", Flag(*causal)),
         ],
+        Op::WindowAttention { heads, rows, scale } => {
+            vec![("heads", Int(*heads)), ("rows", Int(*rows)), ("scale", Float(*scale))]
+        }
+        Op::JoinRows { rows } => vec![("rows", Int(*rows))],
+        Op::GatedDelta { heads, key_heads } => vec![("heads", Int(*heads)), ("key_heads", Int(*key_heads))],
         Op::Pointwise(Pointwise::Scale(factor)) => vec![("factor", Float(*factor))],
         Op::Pointwise(Pointwise::Quantize { group }) => vec![("group", Int(u32::from(*group)))],
         Op::Columns { start, len } => vec![("start", Int(*start)), ("len", Int(*len))],
@@ -88,6 +93,12 @@ pub(super) fn op(name: &str, a: &mut Attributes) -> Option<Op> {
             scale: a.float("scale")?,
             causal: a.flag("causal")?,
         },
+        "window_attention" => {
+            Op::WindowAttention { heads: a.int("heads")?, rows: a.int("rows")?, scale: a.float("scale")? }
+        }
+        "join_rows" => Op::JoinRows { rows: a.int("rows")? },
+        "causal_conv" => Op::CausalConv,
+        "gated_delta" => Op::GatedDelta { heads: a.int("heads")?, key_heads: a.int("key_heads")? },
         "columns" => Op::Columns { start: a.int("start")?, len: a.int("len")? },
         "concat" => Op::Concat,
         "last_row" => Op::LastRow,
@@ -100,16 +111,18 @@ pub(super) fn op(name: &str, a: &mut Attributes) -> Option<Op> {
 
 /// Element-wise work without a number.
 pub(super) fn pointwise(name: &str) -> Option<Pointwise> {
-    const ALL: [Pointwise; 9] = [
+    const ALL: [Pointwise; 11] = [
         Pointwise::Bias,
         Pointwise::Add,
         Pointwise::Mul,
         Pointwise::Act(Act::Gelu),
         Pointwise::Act(Act::GeluTanh),
         Pointwise::Act(Act::Silu),
+        Pointwise::Act(Act::Sigmoid),
         Pointwise::Gated(Act::Gelu),
         Pointwise::Gated(Act::GeluTanh),
         Pointwise::Gated(Act::Silu),
+        Pointwise::Gated(Act::Sigmoid),
     ];
     ALL.into_iter().find(|p| p.name() == name)
 }

@@ -151,6 +151,7 @@ MCV_INLINE float mcv_q4(__global const uchar *row, int groups, int group, int n)
 }
 
 MCV_INLINE float mcv_silu(float x) { return x / (1.0f + exp(-x)); }
+MCV_INLINE float mcv_sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }
 /* x/2 (1 + tanh u) = x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3) */
 MCV_INLINE float mcv_gelu_tanh(float x) {
     return x / (1.0f + exp(-1.5957691216057308f * x * fma(x * x, 0.044715f, 1.0f)));

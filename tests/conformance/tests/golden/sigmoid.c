@@ -1,0 +1,22 @@
+/* sigmoid sigmoid f32 {} -> f32 */
+/* A unit: 4 rows. */
+MCV_API int64_t k0_units(const mcv_call *c) {
+    const int64_t M = c->dim[0];
+    return mcv_div_up(M, 4);
+}
+
+MCV_API void k0(const mcv_call *c, int64_t begin, int64_t end) {
+    const int64_t M = c->dim[0];
+    const int64_t D = 33;
+    const int64_t last = mcv_min(M, end * 4);
+    for (int64_t m = begin * 4; m < last; m++) {
+        const float *x = (const float *)MCV_ROW(0, m);
+        float *y = (float *)MCV_ROW(1, m);
+        for (int64_t n = 0; n < D; n += 16) {
+            const int count = mcv_count(D, n);
+            vf v = vf_load_n(x + n, count);
+            v = vf_sigmoid(v);
+            vf_store_n(y + n, v, count);
+        }
+    }
+}
