@@ -48,6 +48,15 @@ class Model:
             raise Fault("the text has more tokens than bytes")
         return list(room[:count])
 
+    def text(self, ids):
+        """The text of tokens; special ones have none."""
+        parts = []
+        for token in ids:
+            room = ctypes.create_string_buffer(256)
+            count = api.llama_token_to_piece(self.vocab, token, room, len(room), 0, False)
+            parts.append(room.raw[: max(count, 0)])
+        return b"".join(parts).decode(errors="replace")
+
 
 class Context:
     """A cache of `size` rows, at first empty."""
