@@ -18,7 +18,8 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule) -> Re
     let mut text = fill(include_str!("c/matmul_put.c"), &put_function(kernel)?);
     let tile = match weight.elem {
         Elem::Q8 { .. } if weights::long(weight) => isa.product.long,
-        Elem::Q4 { .. } | Elem::Q8 { .. } => isa.product.grouped,
+        Elem::Q4 { .. } => isa.product.nibbles.unwrap_or(isa.product.grouped),
+        Elem::Q8 { .. } => isa.product.grouped,
         _ => include_str!("c/matmul_tile_float.c"),
     };
     let mut values = shape.values();
@@ -66,7 +67,7 @@ impl Shape {
         Shape {
             tile_m: if one_row || pairs { 1 } else { schedule.tile_m.clamp(1, 16) },
             tile_n: if gated { 2 } else { schedule.tile_n.clamp(1, BLOCK_PANELS) },
-            alone: if quantized { 2 } else { 4 },
+            alone: if quantized && isa.product.nibbles.is_none() { 2 } else { 4 },
             gated,
             pairs,
             outer: pairs && isa.product.outer.is_some() && kernel.args.get(1).is_some_and(weights::long),

@@ -30,5 +30,5 @@ pub static ISA: Isa = Isa {
     blocks: None,
     halves: false,
     near: true,
-    product: &Product { grouped: ROWS_ONLY, long: ROWS_ONLY, zero8: "128", pairs: None, outer: None },
+    product: &Product { grouped: ROWS_ONLY, nibbles: None, long: ROWS_ONLY, zero8: "128", pairs: None, outer: None },
 };

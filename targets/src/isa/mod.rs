@@ -40,6 +40,8 @@ pub struct Isa {
 pub struct Product {
     /// A scale for every group of 32 to 128 values.
     pub grouped: &'static str,
+    /// One row times groups of 4 bits, where that is another way to go.
+    pub nibbles: Option<&'static str>,
     /// One scale per row.
     pub long: &'static str,
     /// C expression of what 8-bit weights are stored with on top.
@@ -53,6 +55,7 @@ pub struct Product {
 /// Panels 4 deep: 4 values of 16 channels at a time.
 pub static BY_FOURS: Product = Product {
     grouped: include_str!("../cpu/c/matmul_tile_quant.c"),
+    nibbles: None,
     long: include_str!("../cpu/c/matmul_tile_long.c"),
     zero8: "128",
     pairs: None,
@@ -61,6 +64,7 @@ pub static BY_FOURS: Product = Product {
 /// Panels 8 deep: 8 values of two channels at a time.
 pub static BY_OCTETS: Product = Product {
     grouped: include_str!("../cpu/c/matmul_tile_octets.c"),
+    nibbles: None,
     long: include_str!("../cpu/c/matmul_tile_octets_long.c"),
     zero8: "MCV_ZERO8",
     pairs: None,
@@ -68,6 +72,7 @@ pub static BY_OCTETS: Product = Product {
 };
 /// Panels 8 deep: 8 values of two channels and two rows at a time.
 pub static BY_PAIRS: Product = Product {
+    nibbles: Some(include_str!("../cpu/c/matmul_row_nibbles.c")),
     pairs: Some([include_str!("../cpu/c/matmul_pairs.c"), include_str!("../cpu/c/matmul_pairs_long.c")]),
     ..BY_OCTETS
 };

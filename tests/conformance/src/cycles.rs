@@ -15,10 +15,23 @@ pub const MODEL: &str = "llvm-mca-19";
 pub const PROCESSORS: [&str; 3] = ["neoverse-v2", "neoverse-n2", "cortex-a510"];
 const COMPILER: &str = "clang-19";
 const TRIPS: u32 = 100;
-/// Instructions that multiply weights, and the multiplications of 8-bit values each does. `smull` has a partner.
-const PRODUCTS: [(&str, f64); 4] = [("usmmla", 32.0), ("usdot", 16.0), ("sdot", 16.0), ("smull", 16.0)];
 /// Products of a block of 32 weights of 16 channels.
 const BLOCK: f64 = 512.0;
+
+/// An instruction that multiplies weights, and the products of a weight and a value each does. `smull` has a partner.
+pub type Multiplier = (&'static str, f64);
+
+/// What a level multiplies `rows` rows with weights of a format by.
+pub fn multiplier(level: &str, weight: Elem, rows: u32) -> Multiplier {
+    match (level, weight, rows) {
+        ("neon", ..) => ("smull", 16.0),
+        ("dotprod", ..) => ("sdot", 16.0),
+        // Half of its products only take something off.
+        (_, Elem::Q4 { .. }, 1) => ("usmmla", 16.0),
+        (.., 1) => ("usdot", 16.0),
+        _ => ("usmmla", 32.0),
+    }
+}
 
 /// One inner loop.
 pub struct Loop {
@@ -57,11 +70,11 @@ pub fn assembly(kernel: &Kernel, level: &'static Level) -> Result<String, String
     std::fs::read_to_string(&out).map_err(|e| e.to_string())
 }
 
-/// The innermost loop with the most of a product: `smull`, `sdot`, `usdot` or `usmmla`.
-pub fn hot_loop(assembly: &str, instruction: &str) -> Option<Loop> {
+/// The innermost loop with the most products; for several rows of those nested deepest, since rests go row by row.
+pub fn hot_loop(assembly: &str, multiplier: Multiplier, rows: u32) -> Option<Loop> {
     let lines: Vec<&str> = assembly.lines().collect();
     let label = |l: &str| l.strip_prefix(".LBB").is_some().then(|| l.split(':').next().unwrap_or(l).to_string());
-    let mut best: Option<Loop> = None;
+    let mut loops = Vec::new();
     let mut begin = None;
     for (i, line) in lines.iter().enumerate() {
         if let Some(name) = label(line) {
@@ -73,17 +86,20 @@ pub fn hot_loop(assembly: &str, instruction: &str) -> Option<Loop> {
             && words.last() == Some(&name.as_str());
         if back {
             let text = lines[*first..=i].join("\n");
-            let work = work(&text, instruction);
-            if best.as_ref().is_none_or(|b| work > b.work) {
-                best = Some(Loop { text, work });
-            }
+            loops.push(Loop { work: work(&text, multiplier), text });
         }
     }
-    best.filter(|b| b.work > 0.0)
+    let depth = |l: &Loop| if rows == 1 { 0 } else { depth(&l.text) };
+    let hot = loops.into_iter().filter(|l| l.work > 0.0);
+    hot.max_by(|a, b| depth(a).cmp(&depth(b)).then(a.work.total_cmp(&b.work)))
 }
 
-fn work(text: &str, instruction: &str) -> f64 {
-    let each = PRODUCTS.iter().find(|(name, _)| *name == instruction).map_or(0.0, |(_, each)| *each);
+/// How many loops stand around the text, itself included, as clang's comments say.
+fn depth(text: &str) -> u32 {
+    text.split("Depth=").skip(1).filter_map(|d| d.split_whitespace().next()?.parse().ok()).max().unwrap_or(1)
+}
+
+fn work(text: &str, (instruction, each): Multiplier) -> f64 {
     let found = text.lines().filter(|l| l.split_whitespace().next() == Some(instruction)).count();
     let work = each * found as f64;
     if work < BLOCK { work } else { (work / BLOCK).floor() * BLOCK }

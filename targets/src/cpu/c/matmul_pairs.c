@@ -6,7 +6,9 @@ MCV_INLINE void @symbol@_pairs(const mcv_call *c, const int64_t *panel, const in
     const int64_t groups = mcv_div_up(K, @group@);
     const int PAIRS = ROWS / 2;
     MCV_ALIGNED int8_t x[CHUNK][8][2 * @group@];
-    int32x4_t start[CHUNK][8];
+    /* What products begin with, for either half of four channels: read twice rather than copied between registers. */
+    int32x4_t start[CHUNK][2][8];
+    float32x4_t excess[CHUNK][2][8];
     float32x4_t scale[CHUNK][8], sum[@pair_panels@][4][2][8];
     for (int p = 0; p < PANELS; p++)
         for (int q = 0; q < 4; q++)
@@ -17,15 +19,19 @@ MCV_INLINE void @symbol@_pairs(const mcv_call *c, const int64_t *panel, const in
             const char *even = MCV_ROW(0, m + mcv_min(2 * i, live - 1)), *odd = MCV_ROW(0, m + mcv_min(2 * i + 1, live - 1));
             for (int b = 0; b < count; b++) {
                 const int64_t at = (first + b) * @group@;
-                const float s = ((const float *)(even + groups * @group@))[first + b], t = ((const float *)(odd + groups * @group@))[first + b];
-                int32x4_t shift = vdupq_n_s32(0);
+                const float s = octet_scale(((const float *)(even + groups * @group@))[first + b]);
+                const float t = octet_scale(((const float *)(odd + groups * @group@))[first + b]);
+                int32x4_t shift = vdupq_n_s32(MCV_BEGIN);
                 MCV_UNROLL for (int k = 0; k < @group@; k += 8) {
                     const int8x16_t both = rows_load((const int8_t *)even + at + k, (const int8_t *)odd + at + k);
                     vst1q_s8(x[b][i] + 2 * k, both);
                     shift = rows_shift(shift, both, @zero@);
                 }
-                start[b][i] = shift;
                 scale[b][i] = (float32x4_t){s, t, s, t};
+                for (int half = 0; half < 2; half++) {
+                    start[b][half][i] = shift;
+                    excess[b][half][i] = vmulq_n_f32(scale[b][i], octet_excess(1.0f));
+                }
             }
         }
         for (int p = 0; p < PANELS; p++)
@@ -44,9 +50,9 @@ MCV_INLINE void @symbol@_pairs(const mcv_call *c, const int64_t *panel, const in
                             @octet_columns@
                         }
                         MCV_UNROLL for (int r = 0; r < PAIRS; r++) {
-                            int32x4_t dot = start[b][r];
+                            int32x4_t dot = start[b][i][r];
                             MCV_UNROLL for (int j = 0; j < @group@ / 8; j++) dot = rows_dot(dot, column[j], vld1q_s8(x[b][r] + 16 * j));
-                            acc[i][r] = vfmaq_f32(acc[i][r], vcvtq_f32_s32(dot), vmulq_f32(twice[i], scale[b][r]));
+                            acc[i][r] = vfmaq_f32(acc[i][r], octet_scaled(dot, scale[b][r], excess[b][i][r]), twice[i]);
                         }
                     }
                 }

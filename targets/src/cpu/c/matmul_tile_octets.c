@@ -12,13 +12,15 @@ MCV_INLINE void @symbol@_tile(const mcv_call *c, const int64_t *panel, const int
     MCV_PRAGMA(GCC unroll @unroll@)
     for (int64_t b = 0; b < groups; b++) {
         const int8_t *x[@rows@];
-        float scale[@rows@];
+        float32x4_t scale[@rows@], excess[@rows@];
         int32x4_t start[@rows@];
         MCV_UNROLL for (int r = 0; r < ROWS; r++) {
             x[r] = (const int8_t *)MCV_ROW(0, m + r) + b * @group@;
-            scale[r] = ((const float *)(MCV_ROW(0, m + r) + groups * @group@))[b];
-            start[r] = vdupq_n_s32(0);
-            MCV_UNROLL for (int k = 0; @zero@ && k < @group@; k += 8) start[r] = octet_shift(start[r], octet_load(x[r] + k), @zero@);
+            scale[r] = vdupq_n_f32(octet_scale(((const float *)(MCV_ROW(0, m + r) + groups * @group@))[b]));
+            excess[r] = vmulq_n_f32(scale[r], octet_excess(1.0f));
+            int32x4_t shift = {MCV_BEGIN, 0, MCV_BEGIN, 0};
+            MCV_UNROLL for (int k = 0; @zero@ && k < @group@; k += 8) shift = octet_shift(shift, octet_load(x[r] + k), @zero@);
+            start[r] = shift;
         }
         MCV_UNROLL for (int p = 0; p < PANELS; p++) {
             @prefetch@
@@ -35,7 +37,7 @@ MCV_INLINE void @symbol@_tile(const mcv_call *c, const int64_t *panel, const int
                 }
                 const float32x4_t channel = mcv_half4((const uint16_t *)w[p] + 4 * q);
                 MCV_UNROLL for (int r = 0; r < ROWS; r++)
-                    sum[r][p][q] = vfmaq_f32(sum[r][p][q], octet_fold(dot[r][0], dot[r][1]), vmulq_n_f32(channel, scale[r]));
+                    sum[r][p][q] = vfmaq_f32(sum[r][p][q], octet_scaled(octet_fold(dot[r][0], dot[r][1]), scale[r], excess[r]), channel);
             }
             w[p] += @group_bytes@;
         }

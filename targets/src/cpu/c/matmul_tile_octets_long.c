@@ -22,8 +22,8 @@ MCV_INLINE void @symbol@_half(const mcv_call *c, int64_t panel, int half, int64_
     const uint16_t *channel = (const uint16_t *)w + 8 * half;
     MCV_UNROLL for (int r = 0; r < ROWS; r++) {
         const float scale = *(const float *)(x[r] + group);
-        low[r] = vmulq_f32(vmulq_n_f32(octet_fold(dot[r][0], dot[r][1]), scale), mcv_half4(channel));
-        high[r] = vmulq_f32(vmulq_n_f32(octet_fold(dot[r][2], dot[r][3]), scale), mcv_half4(channel + 4));
+        low[r] = vmulq_f32(vmulq_n_f32(vcvtq_f32_s32(octet_fold(dot[r][0], dot[r][1])), scale), mcv_half4(channel));
+        high[r] = vmulq_f32(vmulq_n_f32(vcvtq_f32_s32(octet_fold(dot[r][2], dot[r][3])), scale), mcv_half4(channel + 4));
     }
 }
 

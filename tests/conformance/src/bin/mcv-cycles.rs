@@ -1,6 +1,6 @@
 //! Prints predicted cycles of quantized products per 32 weights of a column (and row): see [`mcv_conformance::cycles`].
 
-use mcv_conformance::cycles::{MODEL, PROCESSORS, assembly, cycles, hot_loop, product};
+use mcv_conformance::cycles::{MODEL, PROCESSORS, assembly, cycles, hot_loop, multiplier, product};
 use mcv_ir::Elem;
 use mcv_targets::isa::AARCH64_LEVELS;
 use std::process::ExitCode;
@@ -14,11 +14,12 @@ const FORMATS: [(&str, Elem); 3] = [
 fn main() -> ExitCode {
     println!("Predicted by {MODEL}, loads in L1: cycles per 32 weights and column, and per row of x.\n");
     println!("{:42} {:>12} {:>12} {:>12}", "kernel", PROCESSORS[0], PROCESSORS[1], PROCESSORS[2]);
-    for (level, products) in AARCH64_LEVELS.iter().zip([["smull"; 2], ["sdot"; 2], ["usdot", "usmmla"]]) {
-        for ((rows, shape), hottest) in [(1, "GEMV"), (64, "GEMM")].into_iter().zip(products) {
+    for level in &AARCH64_LEVELS[..3] {
+        for (rows, shape) in [(1, "GEMV"), (64, "GEMM")] {
             for (name, format) in FORMATS {
                 let predicted = assembly(&product(format, rows), level).and_then(|text| {
-                    let hot = hot_loop(&text, hottest).ok_or("no inner loop found")?;
+                    let hot =
+                        hot_loop(&text, multiplier(level.name, format, rows), rows).ok_or("no inner loop found")?;
                     let each = |p: &&str| cycles(&hot.text, p).map(|c| c * 32.0 / hot.work);
                     PROCESSORS.iter().map(each).collect::<Result<Vec<f64>, String>>()
                 });
