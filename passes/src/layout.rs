@@ -3,10 +3,12 @@
 use crate::pass::{Context, Pass};
 use crate::place::target_of;
 use crate::plan::kernels::kernel_of;
-use mcv_ir::{Error, Layout, NodeId, Op, Program, Result, Stage, Weight, WeightId};
+use mcv_ir::target::Target;
+use mcv_ir::{Error, Kernel, Layout, NodeId, Op, Program, Result, Stage, Weight, WeightId};
 use std::collections::HashMap;
 
-/// Weights get their readers' layout; one read in two layouts is stored twice under a second name.
+/// Weights get their readers' layout. One that products read too is read as they have it by whoever can; one that is
+/// still read in two layouts is stored twice, under a second name.
 pub struct LayOut;
 
 impl Pass for LayOut {
@@ -21,8 +23,9 @@ impl Pass for LayOut {
     fn run(&self, program: &mut Program, ctx: &Context) -> Result<usize> {
         let mut chosen: HashMap<(WeightId, Layout), WeightId> = HashMap::new();
         let mut changed = 0;
+        let matrices = matrices(program, ctx)?;
         for phase in 0..program.phases.len() {
-            for (node, id, layout) in wishes(program, phase, ctx)? {
+            for (node, id, layout) in wishes(program, phase, ctx, &matrices)? {
                 changed += usize::from(program.weight(id).ty.layout != layout);
                 let target = match chosen.get(&(id, layout)) {
                     Some(&known) => known,
@@ -58,8 +61,36 @@ fn claim(
     target
 }
 
+/// Layouts of the weights that products read: what the first of them wants.
+fn matrices(program: &Program, ctx: &Context) -> Result<HashMap<WeightId, Layout>> {
+    let mut found = HashMap::new();
+    for graph in program.phases.iter().map(|p| &p.graph) {
+        for reader in graph.order().into_iter().filter(|n| graph.node(*n).op == Op::MatMul) {
+            let Some(Op::Weight(weight)) = graph.inputs(reader).get(1).map(|w| &graph.node(*w).op) else { continue };
+            let layout = target_of(ctx, graph.node(reader))?.layout(&kernel_of(graph, reader), 1);
+            found.entry(*weight).or_insert(layout);
+        }
+    }
+    Ok(found)
+}
+
+/// The layout a kernel reads an argument in, that of products where it can.
+fn wish(target: &dyn Target, kernel: &Kernel, port: usize, matrix: Option<Layout>) -> Layout {
+    let offered = matrix.filter(|layout| {
+        let mut kernel = kernel.clone();
+        kernel.args[port].layout = *layout;
+        target.layout(&kernel, port) == *layout
+    });
+    offered.unwrap_or_else(|| target.layout(kernel, port))
+}
+
 /// `(weight node, weight, wanted layout)`; a weight node whose readers disagree is split first.
-fn wishes(program: &mut Program, phase: usize, ctx: &Context) -> Result<Vec<(NodeId, WeightId, Layout)>> {
+fn wishes(
+    program: &mut Program,
+    phase: usize,
+    ctx: &Context,
+    matrices: &HashMap<WeightId, Layout>,
+) -> Result<Vec<(NodeId, WeightId, Layout)>> {
     let mut wishes: Vec<(NodeId, WeightId, Layout)> = Vec::new();
     let graph = &mut program.phases[phase].graph;
     for reader in graph.order() {
@@ -70,7 +101,7 @@ fn wishes(program: &mut Program, phase: usize, ctx: &Context) -> Result<Vec<(Nod
         let target = target_of(ctx, graph.node(reader))?;
         for (port, input) in graph.inputs(reader).into_iter().enumerate() {
             let Op::Weight(weight) = graph.node(input).op else { continue };
-            let layout = target.layout(&kernel, port);
+            let layout = wish(target, &kernel, port, matrices.get(&weight).copied());
             match wishes.iter().find(|(n, _, _)| *n == input) {
                 None => wishes.push((input, weight, layout)),
                 Some((_, _, same)) if *same == layout => {}

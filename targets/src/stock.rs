@@ -26,7 +26,7 @@ pub fn stock_kernels() -> Vec<Kernel> {
 
 /// The same for a target, which decides how weights are laid out.
 pub fn stock_kernels_of(target: &CpuTarget) -> Vec<Kernel> {
-    let all = [matmuls(target.panels()), norms(), tables(), rotary(), attention(), pointwise()].concat();
+    let all = [matmuls(target.panels()), norms(), tables(target.panels()), rotary(), attention(), pointwise()].concat();
     let mut seen = HashSet::new();
     all.into_iter().filter(|k| seen.insert(family_key(k))).collect()
 }
@@ -131,10 +131,12 @@ fn norms() -> Vec<Kernel> {
     all
 }
 
-fn tables() -> Vec<Kernel> {
+fn tables(panels: Layout) -> Vec<Kernel> {
     let mut all = Vec::new();
-    for elem in WEIGHTS.into_iter().filter(|e| *e != Q8_ROW) {
-        let table = TensorType::new(elem, [Dim::Is(4), Dim::Is(WIDTH)]);
+    let table = |elem| TensorType::new(elem, [Dim::Is(4), Dim::Is(WIDTH)]);
+    let elems = || WEIGHTS.into_iter().filter(|e| *e != Q8_ROW);
+    let shared = elems().filter(|e| matches!(e, Elem::Q8 { .. } | Elem::Q4 { .. }));
+    for table in elems().map(table).chain(shared.map(|e| table(e).with_layout(panels))) {
         for epilogue in [&[][..], &[Pointwise::Scale(1.0)], &[Pointwise::Add], &[QUANTIZE], &[QUANTIZE_ROW]] {
             all.push(kernel(Op::Gather, vec![table.clone(), ids()], epilogue, WIDTH));
         }

@@ -41,7 +41,9 @@ fn rows_and_tables() {
         gives(Op::Gather, &[table, "i32[tokens<=9]"], "f32[tokens<=9,8]");
     }
     rejects(Op::Gather, &["f32[5,8]", "f32[9]"], "i32[M]");
-    rejects(Op::Gather, &["q4/32[16,8]@panels16x4", "i32[9]"], "rows of floats");
+    gives(Op::Gather, &["q4/32[16,8]@panels16x4", "i32[9]"], "f32[9,8]");
+    rejects(Op::Gather, &["bf16[16,8]@panels16x4", "i32[9]"], "panels of q8 or q4");
+    rejects(Op::Gather, &["q8/32[16,32]@summed", "i32[9]"], "rows of floats");
     gives(Op::MergeRows, &[X, "f16[100,64]", "i32[tokens<=9]"], X);
     rejects(Op::MergeRows, &[X, "f32[100,63]", "i32[tokens<=9]"], "width 64");
     rejects(Op::MergeRows, &[X, "f32[100,64]", "i32[9]"], "i32[tokens<=9]");

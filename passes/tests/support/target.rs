@@ -2,7 +2,7 @@
 //! two that stand beside the CPU.
 
 use mcv_ir::target::{Level, Mode, Schedule, SourceText, Target};
-use mcv_ir::{Error, Kernel, Layout, Op, Pointwise, Result};
+use mcv_ir::{Elem, Error, Kernel, Layout, Op, Pointwise, Result};
 
 /// Widest head of its attention.
 const MOST_HEAD: u32 = 256;
@@ -48,6 +48,7 @@ impl Target for FakeTarget {
     fn layout(&self, kernel: &Kernel, arg: usize) -> Layout {
         match (&kernel.op, arg) {
             (Op::MatMul, 1) => Layout::Panels { rows: 16, depth: 4 },
+            (Op::Gather, 0) if !matches!(kernel.args[0].elem, Elem::Q8 { .. } | Elem::Q4 { .. }) => Layout::Rows,
             _ => kernel.args.get(arg).map_or(Layout::Rows, |ty| ty.layout),
         }
     }

@@ -4,7 +4,7 @@
 use super::epilogue::{Operands, activation, load, split_gate, split_quantize};
 use super::family::{group_expression, one_group};
 use super::render::{fill, spelling};
-use mcv_ir::{Elem, Error, Kernel, Op, Pointwise, Result, TensorType};
+use mcv_ir::{Elem, Error, Kernel, Layout, Op, Pointwise, Result, TensorType};
 
 /// Rows per work unit.
 const BLOCK: u32 = 4;
@@ -138,7 +138,10 @@ fn source(kernel: &Kernel) -> Result<Source> {
             let gain = load(arg(1)?, "c->arg[1].data", "n")?;
             (include_str!("c/rms_norm.c").to_string(), format!("vf_mul(vf_mul({from_row}, inverse_root), {gain})"), 2)
         }
-        Op::Gather => (include_str!("c/gather.c").to_string(), table_value(arg(0)?)?, 2),
+        Op::Gather => {
+            let (from, value) = table_value(arg(0)?)?;
+            (fill(include_str!("c/gather.c"), &[("from", from.into())]), value, 2)
+        }
         other => return Err(Error::bug(format!("no template on unit cpu for {other:?}"))),
     };
     let own = match &kernel.op {
@@ -148,11 +151,19 @@ fn source(kernel: &Kernel) -> Result<Source> {
     Ok(Source { set_up, value, inputs, steps: [own, kernel.epilogue.clone()].concat() })
 }
 
-/// Value of a row of a look-up table that begins at `row`.
-fn table_value(table: &TensorType) -> Result<String> {
-    match table.elem {
-        Elem::Q8 { group } => Ok(format!("vf_load_q8(row, D, n, {})", group_expression(group, table.width(), "D"))),
-        Elem::Q4 { group } => Ok(format!("vf_load_q4(row, D, n, {group})")),
-        _ => load(table, "row", "n"),
-    }
+/// Where row `id` of a look-up table begins, and its value.
+fn table_value(table: &TensorType) -> Result<(&'static str, String)> {
+    const ROW: &str = "const char *row = MCV_ROW(0, id);";
+    let group = |group| group_expression(group, table.width(), "D");
+    Ok(match (table.elem, table.layout) {
+        (Elem::Q8 { group: g }, Layout::Panels { depth, .. }) => {
+            ("", format!("vf_load_panel_q8(c->arg[0].data, id, D, n, {}, {depth})", group(g)))
+        }
+        (Elem::Q4 { group: g }, Layout::Panels { depth, .. }) => {
+            ("", format!("vf_load_panel_q4(c->arg[0].data, id, D, n, {g}, {depth})"))
+        }
+        (Elem::Q8 { group: g }, _) => (ROW, format!("vf_load_q8(row, D, n, {})", group(g))),
+        (Elem::Q4 { group: g }, _) => (ROW, format!("vf_load_q4(row, D, n, {g})")),
+        _ => (ROW, load(table, "row", "n")?),
+    })
 }

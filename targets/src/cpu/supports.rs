@@ -228,10 +228,11 @@ fn check_result(kernel: &Kernel) -> Result<()> {
     }
 }
 
-/// The layout wanted for argument `arg`.
+/// The layout wanted for argument `arg`: a table may lie in panels already, as a matrix of products.
 pub fn layout(kernel: &Kernel, arg: usize, panels: Layout) -> Layout {
     match (&kernel.op, arg, kernel.args.get(arg).map(|t| t.elem)) {
         (Op::MatMul, 1, _) => panels,
+        (Op::Gather, 0, Some(Elem::Q8 { .. } | Elem::Q4 { .. })) if kernel.args[0].layout == panels => panels,
         (Op::MatMul, 0, Some(Elem::Q8 { .. })) => Layout::Summed,
         _ => Layout::Rows,
     }

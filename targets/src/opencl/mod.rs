@@ -100,6 +100,9 @@ impl Target for OpenClTarget {
     fn layout(&self, kernel: &Kernel, arg: usize) -> Layout {
         match (&kernel.op, arg, kernel.args.get(arg).map(|t| t.elem)) {
             (Op::MatMul, 1, _) => self.panels(),
+            (Op::Gather, 0, Some(Elem::Q8 { .. } | Elem::Q4 { .. })) if kernel.args[0].layout == self.panels() => {
+                self.panels()
+            }
             (Op::MatMul, 0, Some(Elem::Q8 { .. })) => Layout::Summed,
             _ => Layout::Rows,
         }

@@ -5,7 +5,7 @@ use super::Emitted;
 use super::epilogue::{Operands, activation, split_gate};
 use super::launch::Launch;
 use super::render::{fill, suffix};
-use mcv_ir::{Elem, Error, Kernel, Op, Pointwise, Result, TensorType};
+use mcv_ir::{Elem, Error, Kernel, Layout, Op, Pointwise, Result, TensorType};
 
 /// Columns of a row per group of items.
 const BLOCK: u32 = 256;
@@ -176,7 +176,9 @@ fn source(kernel: &Kernel) -> Result<Source> {
         }
         Op::Gather => {
             let id = "const int id = clamp(((__global const int *)a1)[m], 0, R - 1);\n";
-            (format!("{id}{}", row("MCV_ROW(0, id)")), table_value(arg(kernel, 0)?)?, 2)
+            let table = arg(kernel, 0)?;
+            let from = if table.layout == Layout::Rows { "MCV_ROW(0, id)" } else { "a0" };
+            (format!("{id}{}", row(from)), table_value(table)?, 2)
         }
         other => return Err(Error::bug(format!("no template on unit gpu for {other:?}"))),
     };
@@ -187,11 +189,18 @@ fn source(kernel: &Kernel) -> Result<Source> {
     Ok(Source { set_up, value, inputs, steps: [own, kernel.epilogue.clone()].concat() })
 }
 
-/// Value `n` of a row `x` of a look-up table.
+/// Value `n` of a row `x` of a look-up table, or of its row `id` where `x` is all of it in panels.
 fn table_value(table: &TensorType) -> Result<String> {
-    match table.elem {
-        Elem::Q8 { group } => Ok(format!("mcv_q8(x, (D + {group} - 1) / {group}, {group}, n)")),
-        Elem::Q4 { group } => Ok(format!("mcv_q4(x, (D + {group} - 1) / {group}, {group}, n)")),
-        elem => Ok(format!("mcv_{}(x, n)", suffix(elem)?)),
-    }
+    let groups = |group| format!("(D + {group} - 1) / {group}, {group}");
+    Ok(match (table.elem, table.layout) {
+        (Elem::Q8 { group }, Layout::Panels { depth, .. }) => {
+            format!("mcv_panel_q8(x, {}, id, n, {depth})", groups(group))
+        }
+        (Elem::Q4 { group }, Layout::Panels { depth, .. }) => {
+            format!("mcv_panel_q4(x, {}, id, n, {depth})", groups(group))
+        }
+        (Elem::Q8 { group }, _) => format!("mcv_q8(x, {}, n)", groups(group)),
+        (Elem::Q4 { group }, _) => format!("mcv_q4(x, {}, n)", groups(group)),
+        (elem, _) => format!("mcv_{}(x, n)", suffix(elem)?),
+    })
 }

@@ -60,7 +60,7 @@ pub fn all(panels: Layout) -> Vec<(Kernel, Vec<Call>)> {
     [
         with(matmuls(panels), &rows),
         with(one_row(panels), &one),
-        with(row_ops(), &rows),
+        with(row_ops(panels), &rows),
         with(attention(), &contexts),
         with(block_ops(), &blocks),
         with(memories(), &turns),
@@ -184,10 +184,11 @@ pub fn per_row(panels: Layout) -> Vec<Kernel> {
 }
 
 /// Norms, look-ups, element-wise work, rotary embedding, stores.
-pub fn row_ops() -> Vec<Kernel> {
+pub fn row_ops(panels: Layout) -> Vec<Kernel> {
     use Pointwise::{Add, Bias, Gated, Mul, Scale};
     let x = |d| rows(Elem::F32, d);
     let table = |elem, d| vec![fixed(elem, [9, d]), ids()];
+    let matrix = |elem, d| vec![fixed(elem, [37, d]).with_layout(panels), ids()];
     let layer = |elem, d| vec![x(d), fixed(elem, [d]), fixed(elem, [d])];
     let rms = |elem, d| vec![x(d), fixed(elem, [d])];
     let (eps, f32, f16, bf16) = (1e-6, Elem::F32, Elem::F16, Elem::Bf16);
@@ -203,6 +204,8 @@ pub fn row_ops() -> Vec<Kernel> {
         finish(Op::Gather, table(bf16, 127), &[QUANTIZE], f32, 127),
         finish(Op::Gather, table(Q8, 100), &[Add], f32, 100),
         finish(Op::Gather, table(Q4, 127), &[], f32, 127),
+        finish(Op::Gather, matrix(Q8, 100), &[Scale(12.0)], f32, 100),
+        finish(Op::Gather, matrix(Elem::Q4 { group: 64 }, 127), &[QUANTIZE], f32, 127),
         finish(Op::MergeRows, vec![x(33), fixed(f32, [5, 33]), ids()], &[], f32, 33),
         finish(Op::RopeTable { scale: 1.5 }, vec![ids(), fixed(f32, [36])], &[], f32, 72),
         finish(Op::Rope { heads: 3 }, vec![x(216), x(72)], &[], f32, 216),

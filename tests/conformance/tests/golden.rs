@@ -13,7 +13,8 @@ fn emitted_text_is_as_recorded() {
     let target = CpuTarget::x86_64();
     let level = &target.levels()[0];
     let rest = [cases::block_ops(), cases::memories()].concat();
-    let all = [cases::matmuls(PANELS), cases::one_row(PANELS), cases::row_ops(), cases::attention(), rest].concat();
+    let all =
+        [cases::matmuls(PANELS), cases::one_row(PANELS), cases::row_ops(PANELS), cases::attention(), rest].concat();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut names = Vec::new();
     for kernel in all {

@@ -38,7 +38,7 @@ fn check_all(level: &'static Level, flags: &[&str]) {
         scope.spawn(|| check(level, flags, &cases::matmuls(PANELS), &by_rows()));
         scope.spawn(|| check(level, flags, &cases::per_row(PANELS), &by_rows()));
         scope.spawn(|| check(level, flags, &cases::attention(), &by_context()));
-        scope.spawn(|| check(level, flags, &cases::row_ops(), &by_rows()));
+        scope.spawn(|| check(level, flags, &cases::row_ops(PANELS), &by_rows()));
         scope.spawn(|| check(level, flags, &cases::block_ops(), &by_blocks()));
         scope.spawn(|| check(level, flags, &cases::memories(), &by_turns()));
         scope.spawn(|| check(level, flags, &cases::one_row(PANELS), &[Call { rows: 1, context: 1, at: 0 }]));
@@ -83,7 +83,7 @@ fn avx512vnni_kernels_mean_what_eval_says() {
 fn plain_lanes_mean_what_eval_says() {
     let flags = ["-DMCV_PLAIN_LANES", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"];
     check(level("portable"), &flags, &gated_and_dense(), &[Call { rows: 3, context: 3, at: 0 }]);
-    check(level("portable"), &flags, &cases::row_ops()[..12], &[Call { rows: 3, context: 3, at: 1 }]);
+    check(level("portable"), &flags, &cases::row_ops(PANELS)[..12], &[Call { rows: 3, context: 3, at: 1 }]);
 }
 
 /// Quantized products that take tiles: 4 bits alone, gated, in groups of 128, and 8 bits.

@@ -74,8 +74,13 @@ fn store(args: &Args, state: &TensorType) -> Result<TensorType> {
 fn gather(args: &Args) -> Result<TensorType> {
     let table = args.get(0)?;
     let (_, width) = args.matrix(0)?;
-    if table.elem == Elem::I32 || table.layout != Layout::Rows {
-        return Err(args.fail(0, "rows of floats, q8 or q4"));
+    let fits = match table.layout {
+        Layout::Rows => table.elem != Elem::I32,
+        Layout::Panels { .. } => matches!(table.elem, Elem::Q8 { .. } | Elem::Q4 { .. }),
+        Layout::Summed => false,
+    };
+    if !fits {
+        return Err(args.fail(0, "rows of floats, q8 or q4, or panels of q8 or q4"));
     }
     Ok(f32_rows(args.ids(1)?, width))
 }

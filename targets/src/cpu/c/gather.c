@@ -1,2 +1,3 @@
-const int64_t id = ((const int32_t *)c->arg[1].data)[m];
-const char *row = MCV_ROW(0, id < 0 ? 0 : id < R ? id : R - 1);
+const int64_t wanted = ((const int32_t *)c->arg[1].data)[m];
+const int64_t id = wanted < 0 ? 0 : wanted < R ? wanted : R - 1;
+@from@

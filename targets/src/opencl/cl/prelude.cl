@@ -149,6 +149,18 @@ MCV_INLINE float mcv_q4(__global const uchar *row, int groups, int group, int n)
     const int q = at < half_group ? byte & 15 : byte >> 4;
     return (float)(q - 8) * mcv_f16(row + (long)groups * half_group, n / group);
 }
+/* The same of row `id` of a table in panels of 16 rows, `depth` values of each row at a time. */
+MCV_INLINE float mcv_panel_q8(__global const uchar *table, int groups, int group, int id, int n, int depth) {
+    __global const uchar *panel = table + ((long)(id / 16) * groups + n / group) * (32 + 16 * group);
+    const int at = n % group;
+    return ((float)panel[32 + (at / depth * 16 + id % 16) * depth + at % depth] - 128.0f) * mcv_f16(panel, id % 16);
+}
+MCV_INLINE float mcv_panel_q4(__global const uchar *table, int groups, int group, int id, int n, int depth) {
+    __global const uchar *panel = table + ((long)(id / 16) * groups + n / group) * (32 + 8 * group);
+    const int half_group = group / 2, at = n % half_group;
+    const uchar byte = panel[32 + (at / depth * 16 + id % 16) * depth + at % depth];
+    return (float)((n % group < half_group ? byte & 15 : byte >> 4) - 8) * mcv_f16(panel, id % 16);
+}
 
 MCV_INLINE float mcv_silu(float x) { return x / (1.0f + exp(-x)); }
 MCV_INLINE float mcv_sigmoid(float x) { return 1.0f / (1.0f + exp(-x)); }

@@ -11,8 +11,9 @@ MCV_API void k0(const mcv_call *c, int64_t begin, int64_t end) {
     const int64_t R = 9;
     const int64_t last = mcv_min(M, end * 4);
     for (int64_t m = begin * 4; m < last; m++) {
-        const int64_t id = ((const int32_t *)c->arg[1].data)[m];
-        const char *row = MCV_ROW(0, id < 0 ? 0 : id < R ? id : R - 1);
+        const int64_t wanted = ((const int32_t *)c->arg[1].data)[m];
+        const int64_t id = wanted < 0 ? 0 : wanted < R ? wanted : R - 1;
+        const char *row = MCV_ROW(0, id);
         float *y = (float *)MCV_ROW(2, m);
         for (int64_t n = 0; n < D; n += 16) {
             const int count = mcv_count(D, n);
