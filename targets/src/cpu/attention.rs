@@ -57,7 +57,7 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
         ("seen_row", seen_row.to_string()),
         ("result", kernel.args.len().to_string()),
     ];
-    let halves = isa.halves && kernel.args.get(2).is_some_and(|v| v.elem == Elem::F16);
+    let halves = isa.halves && kernel.args.get(2).is_some_and(|v| sums_in_halves(v.elem, *causal));
     let products = match (blocks, halves) {
         (None, _) => include_str!("c/attention_dots.c").to_string(),
         (Some(_), false) => [SCORES, "\n", include_str!("c/attention_mix.c")].concat(),
@@ -65,6 +65,11 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
     };
     let text = fill(include_str!("c/attention.c"), &[("products", products.trim_end().to_string())]);
     Ok(fill(&text, &values))
+}
+
+/// Whether values may be summed in half precision: those that are stored so, and those of pictures.
+fn sums_in_halves(values: Elem, causal: bool) -> bool {
+    values == Elem::F16 || values == Elem::F32 && !causal
 }
 
 /// Scores of many queries, as matrices.

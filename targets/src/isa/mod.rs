@@ -28,7 +28,7 @@ pub struct Isa {
     pub prefetch: bool,
     /// Query rows and vectors of keys whose sums fit the registers in attention; none where it takes dot products.
     pub blocks: Option<[u32; 2]>,
-    /// Whether attention sums values that are stored as halves in half precision (`vh_*`), 32 at a time; scores are f32.
+    /// Whether attention may sum values in half precision (`vh_*`), 32 at a time; scores are f32.
     pub halves: bool,
     /// Whether there is tightly coupled memory: products keep all rows there, and walk down the rows panel by panel.
     pub near: bool,
