@@ -19,7 +19,7 @@ fn all_eleven_fit() {
     for name in 'A'..='K' {
         let buffers = problem(name);
         let begun = Instant::now();
-        let limits = Limits { capacity: Some(CAPACITY), budget: Duration::from_secs(600), max_steps: 200_000 };
+        let limits = Limits { capacity: Some(CAPACITY), budget: Duration::from_secs(600), max_steps: 50_000 };
         let plan = place(&buffers, &limits).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(verify(&buffers, &plan.offsets, Some(CAPACITY)), Ok(plan.height));
         assert!(plan.height >= plan.lower_bound);

@@ -21,9 +21,7 @@ pub(super) enum Focus {
     Lowest,
     /// Buffers that could come next, over its weight.
     Scarce,
-    /// Bytes that may still be wasted.
-    Tight,
-    /// Both: buffers that could come next times bytes that may be wasted, over its weight.
+    /// Buffers that could come next times bytes that may be wasted, over its weight.
     Contended,
 }
 
@@ -168,7 +166,6 @@ impl Search {
         let score = match self.focus {
             Focus::Lowest => (floor, u64::from(lowest)),
             Focus::Scarce => (choices.saturating_mul(1024) / state.weight[s], floor),
-            Focus::Tight => (waste, choices),
             Focus::Contended => (choices.saturating_mul(waste + 1) / state.weight[s], floor),
         };
         Some((score, lowest))

@@ -53,7 +53,7 @@ const STRATEGIES: [(Preorder, Focus); 6] = [
     (Preorder::TotalWidthArea, Focus::Contended),
     (Preorder::TotalWidthArea, Focus::Lowest),
     (Preorder::TotalWidthArea, Focus::Scarce),
-    (Preorder::TotalWidthArea, Focus::Tight),
+    (Preorder::WidthAreaTotal, Focus::Scarce),
     (Preorder::WidthAreaTotal, Focus::Contended),
     (Preorder::TotalAreaWidth, Focus::Scarce),
 ];
