@@ -94,9 +94,9 @@ impl HostRunner {
     }
 }
 
-/// Whether this CPU, and the system, let a level of x86-64 run here.
+/// Features of a level of x86-64 that this CPU lacks, or the system keeps from programs.
 #[cfg(target_arch = "x86_64")]
-pub fn runs_here(level: &Level) -> bool {
+pub fn missing(level: &Level) -> Vec<&'static str> {
     let has = |name: &str| match name {
         "avx2" => is_x86_feature_detected!("avx2"),
         "fma" => is_x86_feature_detected!("fma"),
@@ -108,13 +108,18 @@ pub fn runs_here(level: &Level) -> bool {
         "amx-tile" | "amx-int8" => tiles(),
         _ => false,
     };
-    level.needs.iter().all(|n| has(n))
+    level.needs.iter().copied().filter(|n| !has(n)).collect()
 }
 
-/// Other processors run no level of x86-64.
+/// Other processors have no feature of x86-64.
 #[cfg(not(target_arch = "x86_64"))]
-pub fn runs_here(_: &Level) -> bool {
-    false
+pub fn missing(level: &Level) -> Vec<&'static str> {
+    level.needs.into()
+}
+
+/// Whether this CPU, and the system, let a level of x86-64 run here.
+pub fn runs_here(level: &Level) -> bool {
+    cfg!(target_arch = "x86_64") && missing(level).is_empty()
 }
 
 /// Linux: whether the CPU has AMX-INT8 and the system lets this process use its tiles.

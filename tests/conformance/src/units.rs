@@ -1,7 +1,7 @@
 //! Every unit that emitted kernels can run on, and what runs them here.
 
 use crate::hexagon::{Floats, HexagonRunner};
-use crate::host::{HostRunner, runs_here};
+use crate::host::{HostRunner, missing, runs_here};
 use crate::runner::Runner;
 use crate::wave::{Form, WaveRunner};
 use mcv_ir::target::{Level, Mode, Target};
@@ -40,7 +40,7 @@ pub fn all() -> Vec<Unit> {
 fn x86(level: &'static Level) -> Unit {
     let make = move |kernels: &[Kernel]| -> Result<Box<dyn Runner>, String> {
         if !runs_here(level) {
-            return Err(format!("this CPU has no {}", level.needs.join(", ")));
+            return Err(format!("this CPU has no {}", missing(level).join(", ")));
         }
         Ok(Box::new(HostRunner::new(level, level.flags, kernels, Mode::Specialized)?))
     };
