@@ -27,11 +27,11 @@ impl Loop {
 }
 
 /// Ours, level i8mm, 8 rows: 4-bit weights with a scale per 32 (emitted text, clang 19 -O3; `mcv-cycles` prints it).
-pub const Q4_ROWS: Loop = Loop { what: "ours, q4/32, GEMM", n2: 1.25, v2: 0.63, a510: 1.81 };
+pub const Q4_ROWS: Loop = Loop { what: "ours, q4/32, GEMM", n2: 0.94, v2: 0.47, a510: 1.88 };
 /// Ours, level i8mm, 8 rows: 8-bit weights with one scale per channel.
 pub const Q8_ROWS: Loop = Loop { what: "ours, q8 per channel, GEMM", n2: 0.51, v2: 0.26, a510: 2.13 };
-/// Ours, level dotprod, one row: 4-bit weights with a scale per 32.
-pub const Q4_ROW: Loop = Loop { what: "ours, q4/32, GEMV", n2: 3.66, v2: 1.83, a510: 5.78 };
+/// Ours, level i8mm, one row: 4-bit weights with a scale per 32.
+pub const Q4_ROW: Loop = Loop { what: "ours, q4/32, GEMV", n2: 2.53, v2: 1.27, a510: 5.70 };
 /// llama.cpp's Q4_0 4x8 by smmla.
 pub const LLAMA: Loop = Loop { what: "llama.cpp, Q4_0, GEMM", n2: 1.28, v2: 0.64, a510: 3.42 };
 /// KleidiAI's best block-32 tile, 16x4.
