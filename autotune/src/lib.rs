@@ -18,6 +18,8 @@ pub mod rivals;
 pub mod setting;
 pub mod sim;
 pub mod space;
+#[cfg(feature = "tvm")]
+pub mod tvm;
 pub mod variants;
 
 pub use record::{Gain, Record, Records, ThreadRecord};

@@ -18,15 +18,31 @@ pub const AGENT: &str = "mcv-candidate-1";
 /// # Errors
 /// Arguments are missing, the object or the kernel can't be read; it is told on stdout, too.
 pub fn serve(arguments: &[String]) -> Result<()> {
-    let served = open(arguments).and_then(|(candidates, mut timer)| {
-        say(&json!({ "agent": AGENT }))?;
-        for line in std::io::stdin().lock().lines() {
-            line.map_err(|e| Error::input(format!("stdin: {e}")))?;
-            say(&json!({ "seconds": timer.time() }))?;
-        }
+    told(open(arguments).and_then(|(candidates, mut timer)| {
+        answer(&mut || Ok(timer.time()))?;
         drop(candidates);
         Ok(())
-    });
+    }))
+}
+
+/// Says what it is, then answers each line of stdin by the seconds of a call.
+///
+/// # Errors
+/// The call fails, or nobody listens.
+pub fn answer(time: &mut dyn FnMut() -> Result<f64>) -> Result<()> {
+    say(&json!({ "agent": AGENT }))?;
+    for line in std::io::stdin().lock().lines() {
+        line.map_err(|e| Error::input(format!("stdin: {e}")))?;
+        say(&json!({ "seconds": time()? }))?;
+    }
+    Ok(())
+}
+
+/// Tells an error on stdout, too: whoever started the process listens there.
+///
+/// # Errors
+/// The same.
+pub fn told(served: Result<()>) -> Result<()> {
     served.inspect_err(|why| {
         let _ = say(&json!({ "error": why.to_string() }));
     })

@@ -123,7 +123,8 @@ impl Race<'_> {
 }
 
 /// Median of ratios with the order statistics that hold it with 95 % (sign test); the extremes of few.
-fn interval(ratios: &[f64]) -> Option<(f64, f64, f64)> {
+/// None of none.
+pub fn interval(ratios: &[f64]) -> Option<(f64, f64, f64)> {
     let mut sorted = ratios.to_vec();
     sorted.sort_by(f64::total_cmp);
     let n = sorted.len();
@@ -140,7 +141,7 @@ fn interval(ratios: &[f64]) -> Option<(f64, f64, f64)> {
 }
 
 /// The middle of samples; endless of none.
-fn median(samples: &[f64]) -> f64 {
+pub fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::INFINITY)

@@ -118,27 +118,51 @@ impl Buffers {
 pub struct Timer {
     function: Function,
     buffers: Buffers,
-    /// Calls per measurement; none before the first.
-    calls: Option<u32>,
+    calls: Calls,
 }
 
 impl Timer {
     /// Allocates the arguments.
     pub fn new(function: Function, kernel: &Kernel) -> Self {
-        Timer { function, buffers: Buffers::new(kernel), calls: None }
+        Timer { function, buffers: Buffers::new(kernel), calls: Calls(None) }
     }
 
     /// Seconds of one call: a mean over as many as a clock can tell apart.
     pub fn time(&mut self) -> f64 {
-        let calls = match self.calls {
+        self.calls.mean(|| self.buffers.time(self.function))
+    }
+}
+
+/// Calls per measurement; none before the first.
+struct Calls(Option<u32>);
+
+impl Calls {
+    fn mean(&mut self, mut once: impl FnMut() -> f64) -> f64 {
+        let calls = match self.0 {
             Some(calls) => calls,
             None => {
                 // The first pays for pages.
-                self.buffers.time(self.function);
-                let once = self.buffers.time(self.function).max(1e-9);
-                *self.calls.insert((LEAST_SECONDS / once).ceil().clamp(1.0, MOST_CALLS) as u32)
+                once();
+                *self.0.insert((LEAST_SECONDS / once().max(1e-9)).ceil().clamp(1.0, MOST_CALLS) as u32)
             }
         };
-        (0..calls).map(|_| self.buffers.time(self.function)).sum::<f64>() / f64::from(calls)
+        (0..calls).map(|_| once()).sum::<f64>() / f64::from(calls)
+    }
+}
+
+/// Something that can fail, timed as kernels are.
+#[cfg(feature = "tvm")]
+pub fn measured(mut call: impl FnMut() -> Result<()>) -> impl FnMut() -> Result<f64> {
+    let mut calls = Calls(None);
+    move || {
+        let mut failure = None;
+        let seconds = calls.mean(|| {
+            let started = Instant::now();
+            if let Err(why) = call() {
+                failure.get_or_insert(why);
+            }
+            started.elapsed().as_secs_f64()
+        });
+        failure.map_or(Ok(seconds), Err)
     }
 }

@@ -33,7 +33,7 @@ while read -r line; do
 done
 "#;
 
-/// What the agent says beside: a kernel with several schedules.
+/// What the agent says beside, for tests of kernels: one with several schedules.
 pub const KERNEL: &str = r#","family":"x86-64","levels":["portable","other"],"kernels":[{"text":"matmul(q8/32[tokens<=24,128]@summed, q4/32[256,128]@panels16x4) -> f32[tokens<=24,256]","unit":"cpu"},{"text":"move(f32[4,4]) -> f32[4,4]","unit":"cpu"}]"#;
 
 /// Writes a program.

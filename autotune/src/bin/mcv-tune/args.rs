@@ -76,6 +76,14 @@ pub struct Args {
     /// Cache rows in use when decoding
     #[arg(long, default_value_t = 64)]
     pub context: u32,
+    /// Write the model's kernels as a library whose functions TVM calls, print their names, and do nothing else
+    #[cfg(feature = "tvm")]
+    #[arg(long, value_name = "FILE")]
+    pub export_tvm: Option<PathBuf>,
+    /// A Python with apache-tvm: it compiles rivals of products of floats, which are measured beside ours
+    #[cfg(feature = "tvm")]
+    #[arg(long, value_name = "PYTHON")]
+    pub tvm_python: Option<PathBuf>,
     /// Print a summary for scripts
     #[arg(long)]
     pub json: bool,
@@ -88,6 +96,11 @@ pub struct Args {
 }
 
 impl Args {
+    /// Devices that this program drives itself; those behind TVM's tracker get whole jobs.
+    pub fn reached(&self) -> impl Iterator<Item = &String> {
+        self.device.iter().filter(|d| !(cfg!(feature = "tvm") && d.starts_with("tvm:")))
+    }
+
     /// Where records go.
     pub fn records(&self) -> PathBuf {
         self.out.clone().unwrap_or_else(|| self.model.with_extension("tuning.yaml"))

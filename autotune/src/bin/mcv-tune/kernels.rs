@@ -40,7 +40,7 @@ pub fn tune(
 ) -> Result<Vec<Record>> {
     let (mut seen, mut found) = (Vec::<String>::new(), Records::default());
     let search = Search { args, records, priors, journal, progress };
-    for (name, device) in args.device.iter().zip(devices) {
+    for (name, device) in args.reached().zip(devices) {
         let hello = device.hello().clone();
         if args.kernel_runs == 0 || hello.kernels.is_empty() || seen.contains(&hello.soc) {
             continue;
@@ -65,7 +65,9 @@ pub fn tune(
 impl Search<'_> {
     /// Kernels of the CPU, built by a compiler here.
     fn cpu(&self, name: &str, hello: &Hello, toolchain: Toolchain) -> Result<Records> {
-        let Some(target) = target(&hello.family) else { return self.left(name, "cpu", &"a CPU without schedules") };
+        let Some(target) = CpuTarget::of_family(&hello.family) else {
+            return self.left(name, "cpu", &"a CPU without schedules");
+        };
         let Some(level) = target.levels().iter().find(|l| l.name == hello.level) else {
             return self.left(name, "cpu", &format!("level {} is unknown here", hello.level));
         };
@@ -135,7 +137,8 @@ fn gpu_runner(args: &Args, name: &str) -> Result<Apart<'static>> {
     }
 }
 
-fn here(args: &Args, program: &Path, flag: &str, told: fn(&Kernel) -> String) -> Result<Apart<'static>> {
+/// Where candidates run on this machine: in processes of `program`.
+pub fn here(args: &Args, program: &Path, flag: &str, told: fn(&Kernel) -> String) -> Result<Apart<'static>> {
     let text = |path: &Path| {
         path.to_str().map(str::to_owned).ok_or_else(|| Error::input(format!("{}: no UTF-8", path.display())))
     };
@@ -145,21 +148,13 @@ fn here(args: &Args, program: &Path, flag: &str, told: fn(&Kernel) -> String) ->
     Ok(Apart { command, shell: false, bring: Box::new(text), told, timeout })
 }
 
-/// Kernels that a unit runs by plan.
-fn kernels_of(hello: &Hello, unit: &str, only: Option<&str>) -> Result<Vec<Kernel>> {
+/// Kernels that a unit runs by plan; of them those whose text holds `only`.
+pub fn kernels_of(hello: &Hello, unit: &str, only: Option<&str>) -> Result<Vec<Kernel>> {
     let wanted = |k: &&KernelText| k.unit == unit && only.is_none_or(|part| k.text.contains(part));
     let texts = hello.kernels.iter().filter(wanted);
     let kernels = texts.map(|k| Kernel::parse(&k.text).map_err(|e| e.at(format!("kernel {}", k.text))));
     let kernels = kernels.collect::<Result<Vec<Kernel>>>()?;
     Ok(kernels.into_iter().filter(|k| k.op != Op::Move).collect())
-}
-
-fn target(family: &str) -> Option<CpuTarget> {
-    match family {
-        "x86-64" => Some(CpuTarget::x86_64()),
-        "aarch64" => Some(CpuTarget::aarch64()),
-        _ => None,
-    }
 }
 
 /// The agent at the fastest of the model's levels.

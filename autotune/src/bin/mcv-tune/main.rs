@@ -5,6 +5,8 @@ mod args;
 mod kernels;
 mod progress;
 mod summary;
+#[cfg(feature = "tvm")]
+mod tvm;
 mod waterfall;
 
 use args::Args;
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
     let done = match words.get(1).map(String::as_str) {
         Some(candidate::FLAG) => candidate::serve(&words[2..]),
+        #[cfg(feature = "tvm")]
+        Some(mcv_tune::tvm::rival::FLAG) => mcv_tune::tvm::rival::serve(&words[2..]),
         _ => tune(&Args::parse()),
     };
     match done {
@@ -36,34 +40,55 @@ fn main() -> ExitCode {
 }
 
 fn tune(args: &Args) -> Result<()> {
+    #[cfg(feature = "tvm")]
+    if let Some(file) = &args.export_tvm {
+        return tvm::export(args, file);
+    }
     let path = args.records();
     // Before anything is measured: foreign or damaged records would be lost work.
     let mut records = if path.exists() { Records::read(&path)? } else { Records::default() };
     let progress = Progress::new(args.quiet);
     let priors = priors(args, &records, &progress)?;
-    let mut devices = args.device.iter().map(|d| open(args, d)).collect::<Result<Vec<_>>>()?;
+    let mut devices = args.reached().map(|d| open(args, d)).collect::<Result<Vec<_>>>()?;
     let journal = args.beside("tuning.journal");
     if args.fresh && journal.exists() {
         remove(&journal)?;
     }
     let kernels = kernels::tune(args, &mut devices, &mut records, &priors, &journal, &progress)?;
+    #[cfg(feature = "tvm")]
+    let races = match devices.iter().find(|d| d.name() == "local") {
+        Some(device) => tvm::rivals(args, device.hello(), &records, &progress)?,
+        None => vec![],
+    };
     let budget = args.budget.map(|n| n as usize);
     let journaled = Some((journal.as_path(), args.seed));
     let plan =
         Plan { budget, phases: &args.phases, priors: &priors.threads, confirm: args.pairs(), journal: journaled };
-    let outcomes = fleet::tune(devices, &plan, &|event| progress.tell(event))?;
+    let outcomes = match devices.is_empty() {
+        true => vec![],
+        false => fleet::tune(devices, &plan, &|event| progress.tell(event))?,
+    };
     progress.end();
     records.merge(fleet::records(&outcomes));
+    #[cfg(feature = "tvm")]
+    records.merge(tvm::jobs(args)?);
     records.write(&path)?;
     for file in summary::threads_files(args, &outcomes) {
         file.write()?;
     }
     // Records hold what the journal knew.
-    remove(&journal)?;
+    if journal.exists() {
+        remove(&journal)?;
+    }
     if args.json {
-        println!("{}", summary::json(args, &kernels, &outcomes)?);
+        let summary = summary::json(args, &kernels, &outcomes)?;
+        #[cfg(feature = "tvm")]
+        let summary = summary::with(summary, "tvm", races);
+        println!("{summary}");
     } else {
         print!("{}", summary::text(&kernels, &outcomes));
+        #[cfg(feature = "tvm")]
+        print!("{}", tvm::text(&races));
     }
     report(args, &outcomes)
 }

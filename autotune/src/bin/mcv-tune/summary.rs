@@ -126,3 +126,10 @@ fn regret(name: &str, seed: u64, outcome: &Outcome) -> Result<f64> {
     let (_, least) = sim.optimum(&outcome.record.phase, &all).ok_or_else(|| Error::bug("no candidates"))?;
     Ok(sim.truth(&outcome.record.phase, &outcome.record.setting) / least - 1.0)
 }
+
+/// The same with one more list.
+#[cfg(feature = "tvm")]
+pub fn with(mut summary: Value, name: &str, list: Vec<Value>) -> Value {
+    summary[name] = Value::Array(list);
+    summary
+}
