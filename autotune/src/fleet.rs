@@ -25,6 +25,9 @@ const DENIED_TRIES: u32 = 4;
 /// Crashes in a row after which a device is given up.
 const CRASHES: u32 = 4;
 
+/// As many times the pairs of a confirmation that was asked for, where it stays open.
+const MORE_PAIRS: usize = 6;
+
 /// What happens, for progress.
 pub enum Event<'a> {
     /// A run was made, or read from the journal.
@@ -72,7 +75,8 @@ pub struct Plan<'a> {
     pub phases: &'a [String],
     /// Earlier records, of this device and of others: what won there is tried first, the nearest kind's before all.
     pub priors: &'a [ThreadRecord],
-    /// Pairs of runs, default and winner in turns, that confirm a gain afterwards; see [`Gain`].
+    /// Pairs of runs, default and winner in turns, that confirm a gain afterwards: the winner stays only if it wins for
+    /// sure ([`Gain::is_sure`]). None: it stays.
     pub confirm: usize,
     /// Where runs are written down.
     pub journal: Option<(&'a Path, u64)>,
@@ -199,8 +203,8 @@ impl Worker<'_> {
             Ok(seconds)
         })?;
         let gain = self.confirm(phase, &found.setting, &default, &mut notes)?;
-        if gain.as_ref().is_some_and(|g| g.ratio <= 1.0) {
-            // What looked faster was luck.
+        if gain.as_ref().is_some_and(|g| !g.is_sure()) {
+            // What looked faster was luck, or nobody can tell.
             found.setting = default;
             (found.seconds, found.times) = (found.default_seconds, vec![]);
         }
@@ -208,15 +212,19 @@ impl Worker<'_> {
         Ok(Outcome { device: name, hello, record, found, candidates })
     }
 
-    /// Default and winner in turns, after the search: its own fastest runs are biased by being the fastest.
+    /// Default and winner in turns, after the search: its own fastest runs are biased by being the fastest. More pairs
+    /// than asked for where those leave it open.
     fn confirm(&mut self, phase: &str, winner: &Setting, default: &Setting, notes: &mut Notes) -> Result<Option<Gain>> {
-        let mut ratios = Vec::new();
-        for _ in 0..if winner == default { 0 } else { self.plan.confirm } {
+        let (mut ratios, pairs) = (Vec::new(), self.plan.confirm);
+        for pair in 0..if winner == default { 0 } else { pairs * MORE_PAIRS } {
+            if pair >= pairs && !Gain::of(&ratios).is_some_and(|g| g.is_open()) {
+                break;
+            }
             let before = self.sample(phase, default, notes)?;
             let after = self.sample(phase, winner, notes)?;
             ratios.extend(before.zip(after).map(|(b, a)| b.seconds / a.seconds));
         }
-        Ok(Gain::of(ratios))
+        Ok(Gain::of(&ratios))
     }
 
     /// A run on a device that is cool enough, or one that was made before.

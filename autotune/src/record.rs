@@ -1,5 +1,6 @@
 //! Records of measured schedules, as YAML. They merge by union; the newest of equal keys counts.
 
+use crate::kernels::halve::{LEAST_GAIN, interval};
 use crate::setting::Setting;
 use mcv_ir::target::Schedule;
 use mcv_ir::{Error, Kernel, Result};
@@ -121,7 +122,7 @@ pub struct ThreadRecord {
 pub struct Gain {
     /// Median of the pairs' ratios.
     pub ratio: f64,
-    /// Least and largest ratio: they hold the median with a confidence of `1 - 2^(1 - pairs)` (sign test), 97 % for 6.
+    /// Order statistics that hold the median with 95 % (sign test), the extremes of few pairs.
     pub interval: (f64, f64),
     /// Pairs.
     pub pairs: usize,
@@ -129,11 +130,19 @@ pub struct Gain {
 
 impl Gain {
     /// The gain that ratios tell; none of none.
-    pub fn of(mut ratios: Vec<f64>) -> Option<Gain> {
-        ratios.sort_by(f64::total_cmp);
-        let n = ratios.len();
-        let ratio = (ratios.get(n / 2)? + ratios.get((n - 1) / 2)?) / 2.0;
-        Some(Gain { ratio, interval: (*ratios.first()?, *ratios.last()?), pairs: n })
+    pub fn of(ratios: &[f64]) -> Option<Gain> {
+        let (ratio, low, high) = interval(ratios)?;
+        Some(Gain { ratio, interval: (low, high), pairs: ratios.len() })
+    }
+
+    /// Whether the winner is faster for sure.
+    pub fn is_sure(&self) -> bool {
+        self.interval.0 > 1.0
+    }
+
+    /// Whether more pairs are worth it: there seems to be a gain, and it is not sure.
+    pub fn is_open(&self) -> bool {
+        !self.is_sure() && self.ratio >= 1.0 + LEAST_GAIN
     }
 }
 

@@ -86,7 +86,7 @@ fn tune(args: &Args) -> Result<()> {
         let summary = summary::with(summary, "tvm", races);
         println!("{summary}");
     } else {
-        print!("{}", summary::text(&kernels, &outcomes));
+        print!("{}", summary::text(args, &kernels, &outcomes));
         #[cfg(feature = "tvm")]
         print!("{}", tvm::text(&races));
     }

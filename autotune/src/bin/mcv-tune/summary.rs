@@ -46,42 +46,98 @@ pub fn threads_files(args: &Args, outcomes: &[Outcome]) -> Vec<ThreadsFile> {
     socs.iter().enumerate().map(file).collect()
 }
 
-/// Kernels whose schedule changed, and speed over the default schedules', one call of each.
-fn gain(kernels: &[Record]) -> (usize, f64) {
-    let sum = |f: fn(&Record) -> f64| kernels.iter().map(f).sum::<f64>();
-    let changed = kernels.iter().filter(|r| r.seconds < r.default_seconds).count();
-    (changed, sum(|r| r.default_seconds) / sum(|r| r.seconds).max(1e-12))
+/// All kernels' speed over the default schedules', one call of each.
+struct KernelsGain {
+    changed: usize,
+    speed: f64,
+    /// The same if each change were as small, or as large, as the interval of its duel lets it be.
+    interval: (f64, f64),
+}
+
+impl KernelsGain {
+    fn of(kernels: &[Record]) -> Self {
+        let sum = |seconds: &dyn Fn(&Record) -> f64| kernels.iter().map(seconds).sum::<f64>();
+        let before = sum(&|r| r.default_seconds);
+        let speed = |of: &dyn Fn(&Record) -> f64| before / sum(&|r| r.default_seconds / of(r)).max(1e-12);
+        let own = |r: &Record| r.default_seconds / r.seconds;
+        let bound = |r: &Record, pick: fn((f64, f64)) -> f64| match &r.gain {
+            Some(gain) if is_changed(r) => pick(gain.interval),
+            _ => own(r),
+        };
+        KernelsGain {
+            changed: kernels.iter().filter(|r| is_changed(r)).count(),
+            speed: speed(&own),
+            interval: (speed(&|r| bound(r, |i| i.0)), speed(&|r| bound(r, |i| i.1))),
+        }
+    }
+}
+
+fn is_changed(record: &Record) -> bool {
+    record.seconds < record.default_seconds
 }
 
 /// For people.
-pub fn text(kernels: &[Record], outcomes: &[Outcome]) -> String {
+pub fn text(args: &Args, kernels: &[Record], outcomes: &[Outcome]) -> String {
     let line = |o: &Outcome| {
         let r = &o.record;
         let sure = if r.settled { "" } else { ", not settled: more runs may find better" };
-        let gain = r.gain.as_ref().map_or_else(String::new, |g| {
-            format!(", afterwards {:.2}x [{:.2}, {:.2}] in {} pairs", g.ratio, g.interval.0, g.interval.1, g.pairs)
-        });
         let hot = if r.hot { ", measured hot" } else { "" };
+        let rate = rate(args, o).map_or_else(String::new, |rate| format!(" = {rate:.2} tok/s"));
         format!(
-            "{:8} {}: {:.4} s, {:.2}x the default's speed ({:.4} s), {} runs of {} candidates{gain}{sure}{hot}\n",
+            "{:8} {}: {:.4} s{rate}, {}; {} runs of {} candidates{sure}{hot}\n",
             r.phase,
             r.setting,
             r.seconds,
-            r.default_seconds / r.seconds,
-            r.default_seconds,
+            verdict(o),
             r.runs,
             o.candidates
         )
     };
     let phases: String = outcomes.iter().map(line).collect();
-    let ((changed, speed), all) = (gain(kernels), kernels.len());
-    let first = match all {
-        0 => String::new(),
-        _ => {
-            format!("kernels  {changed} of {all} changed, {speed:.2}x the default schedules' speed, one call of each\n")
-        }
+    let (KernelsGain { changed, speed, interval: (low, high) }, all) = (KernelsGain::of(kernels), kernels.len());
+    let first = match (all, changed) {
+        (0, _) => String::new(),
+        (_, 0) => format!("kernels  no gain measurable: none of {all} changed\n"),
+        _ => format!(
+            "kernels  {changed} of {all} changed, {speed:.2}x [{low:.2}, {high:.2}] the default schedules' speed, one \
+             call of each\n"
+        ),
     };
     first + &phases
+}
+
+/// How the winner compares with the default, and how sure that is.
+fn verdict(o: &Outcome) -> String {
+    let r = &o.record;
+    let kept = r.setting == space::default(&o.hello, &r.phase);
+    match &r.gain {
+        Some(g) => {
+            let told =
+                format!("{:.2} [{:.2}, {:.2}] in {} pairs afterwards", g.ratio, g.interval.0, g.interval.1, g.pairs);
+            if kept {
+                format!("no gain measurable: {told}; the default stays")
+            } else {
+                format!("speed over the default's {told}")
+            }
+        }
+        None if kept => "no gain measurable: nothing beat the default".into(),
+        None => format!(
+            "{:.2}x the default's speed ({:.4} s), not confirmed",
+            r.default_seconds / r.seconds,
+            r.default_seconds
+        ),
+    }
+}
+
+/// Tokens per second of a phase that has them; simulated devices count their own.
+fn rate(args: &Args, o: &Outcome) -> Option<f64> {
+    let tokens = match o.record.phase.as_str() {
+        _ if o.device.starts_with("sim:") => return None,
+        "prefill" => args.prefill,
+        "decode" => args.decode,
+        _ => return None,
+    };
+    Some(f64::from(tokens) / o.record.seconds)
 }
 
 /// For scripts. Simulated devices tell the truth, too.
@@ -107,10 +163,12 @@ pub fn json(args: &Args, kernels: &[Record], outcomes: &[Outcome]) -> Result<Val
         (runs, all) = (runs + r.runs, all + outcome.candidates);
         phases.push(value);
     }
-    let speedup = Some(gain(kernels).1).filter(|_| !kernels.is_empty());
+    let gain = KernelsGain::of(kernels);
+    let speedup = Some(gain.speed).filter(|_| !kernels.is_empty());
+    let interval = Some(gain.interval).filter(|_| !kernels.is_empty());
     let mut summary = json!({
         "model": args.model.display().to_string(), "records": args.records().display().to_string(),
-        "kernels": { "tuned": kernels.len(), "changed": gain(kernels).0, "speedup": speedup },
+        "kernels": { "tuned": kernels.len(), "changed": gain.changed, "speedup": speedup, "interval": interval },
         "evaluations": runs, "exhaustive_evaluations": all, "phases": phases,
     });
     if outcomes.iter().any(|o| o.device.starts_with("sim:")) {
