@@ -26,7 +26,8 @@ pub fn stock_kernels() -> Vec<Kernel> {
 
 /// The same for a target, which decides how weights are laid out.
 pub fn stock_kernels_of(target: &CpuTarget) -> Vec<Kernel> {
-    let all = [matmuls(target.panels()), norms(), tables(target.panels()), rotary(), attention(), pointwise()].concat();
+    let panels = target.panels();
+    let all = [matmuls(panels), norms(), tables(panels), rotary(), attention(), hybrid(), pointwise()].concat();
     let mut seen = HashSet::new();
     all.into_iter().filter(|k| seen.insert(family_key(k))).collect()
 }
@@ -181,6 +182,30 @@ fn attention() -> Vec<Kernel> {
     }
     for causal in [false, true] {
         all.push(Kernel::new(Op::Softmax { causal }, vec![], vec![scores.clone()], scores.clone()));
+    }
+    all
+}
+
+/// Linear attention, gates of attention, windows of patches.
+fn hybrid() -> Vec<Kernel> {
+    use Pointwise::{Add, Mul, Scale};
+    let (x, ids) = (rows(Elem::F32, WIDTH), ids());
+    let fixed = |shape: [u32; 2]| TensorType::f32(shape.map(Dim::Is));
+    let (one, delta) = (rows(Elem::F32, 1), Op::GatedDelta { heads: 1, key_heads: 1 });
+    let memory = fixed([WIDTH, WIDTH]);
+    let inputs = vec![x.clone(), x.clone(), x.clone(), one.clone(), one, vector(1), vector(1), memory, ids.clone()];
+    let mut all = vec![
+        kernel(Op::CausalConv, vec![x.clone(), fixed([4, WIDTH]), fixed([3, WIDTH]), ids], &[], WIDTH),
+        kernel(delta, inputs, &[], WIDTH),
+        kernel(Op::WindowAttention { heads: 1, rows: 4, scale: 1.0 }, vec![x.clone(); 3], &[], WIDTH),
+        Kernel::new(Op::JoinRows { rows: 4 }, vec![], vec![x.clone()], rows(Elem::F32, 4 * WIDTH)),
+        kernel(Op::RmsNorm { eps: 1e-6, groups: 2 }, vec![x.clone(), vector(WIDTH / 2)], &[Mul], WIDTH),
+        kernel(Op::Pointwise(Add), vec![x.clone(); 2], &[Add, Add, Scale(1.0)], WIDTH),
+    ];
+    for act in [Act::Silu, Act::Sigmoid] {
+        for epilogue in [&[Mul][..], &[Mul, QUANTIZE]] {
+            all.push(kernel(Op::Pointwise(Pointwise::Act(act)), vec![x.clone()], epilogue, WIDTH));
+        }
     }
     all
 }

@@ -30,6 +30,7 @@ fn policy(imported: &Imported) -> Policy {
         scale_resolution: image.scale_resolution,
         patch: image.patch_size,
         slice_mode: image.slice_mode,
+        unit: imported.config.vision.unit(),
         square: image.square.unwrap_or(0),
         mean: image.mean,
         std: image.std,
@@ -67,7 +68,7 @@ impl<'m> Evaluator<'m> {
         Evaluator { imported, machine }
     }
 
-    /// Encodes a slice; the value of each node.
+    /// Encodes a slice, all slices being of one size; the value of each node.
     pub fn encode(&mut self, index: usize, slice: &Slice) -> Trace {
         let (rows, cols) = (slice.rows as usize, slice.cols as usize);
         let side = self.imported.config.vision.position_side() as usize;
@@ -77,23 +78,33 @@ impl<'m> Evaluator<'m> {
         let (mut patches, mut weights) = (rectangle(image::row_len(&policy)), rectangle(side * side));
         image::patchify(slice, &policy, &mut patches.data).expect("room for all patches");
         image::position_weights(rows, cols, side, &mut weights.data).expect("room for all weights");
-        let grid = |f: fn(usize, usize) -> usize| ints((0..rows * cols).map(|p| f(p, cols) as i32));
+        let places = image::places(rows, cols, &policy);
+        let (nearest, merged) = (image::nearest_ids, policy.unit > 1);
+        let position = |(r, c): &(usize, usize)| nearest(rows, side)[*r] * side as i32 + nearest(cols, side)[*c];
+        let ids = match merged {
+            true => places.iter().map(position).collect(),
+            false => image::position_ids(rows, cols, side),
+        };
         let inputs = [
             ("patches", patches),
-            ("position_ids", ints(image::position_ids(rows, cols, side))),
+            ("position_ids", ints(ids)),
             ("position_weights", weights),
-            ("grid_rows", grid(|p, cols| p / cols)),
-            ("grid_cols", grid(|p, cols| p % cols)),
+            ("grid_rows", ints(places.iter().map(|(row, _)| *row as i32))),
+            ("grid_cols", ints(places.iter().map(|(_, col)| *col as i32))),
         ];
-        let slot = index as u32 * self.imported.config.resampler.queries;
+        let slot = index as u32 * self.vectors_of(rows * cols) as u32;
         self.machine.trace("vision", &[("slot", slot)], &inputs).expect("vision runs").1
     }
 
-    /// The vectors of the first `slices` slices, row-major.
-    pub fn vectors(&self, slices: usize) -> Vec<f32> {
-        let config = &self.imported.config;
-        let width = (config.resampler.queries * config.llm.hidden_size) as usize;
-        self.machine.states[0].data[..slices * width].to_vec()
+    /// Vectors of a slice of so many patches.
+    fn vectors_of(&self, patches: usize) -> usize {
+        policy(self.imported).vectors(patches, self.imported.config.resampler.queries as usize)
+    }
+
+    /// The vectors of the first `slices`, row-major.
+    pub fn vectors(&self, slices: &[Slice]) -> Vec<f32> {
+        let rows: usize = slices.iter().map(|s| self.vectors_of((s.rows * s.cols) as usize)).sum();
+        self.machine.states[0].data[..rows * self.imported.config.llm.hidden_size as usize].to_vec()
     }
 
     /// Logits after a prompt; `rows` as for [`mcv_runtime::Session::forward_logits`].

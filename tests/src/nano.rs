@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// Versions that have a model.
-pub const VERSIONS: [&str; 6] = ["v1_0", "v2_0", "v2_5", "v2_6", "v4_0", "v4_5"];
+pub const VERSIONS: [&str; 7] = ["v1_0", "v2_0", "v2_5", "v2_6", "v4_0", "v4_5", "v4_6"];
 
 fn folder(version: &str) -> PathBuf {
     root().join("tests/fixtures/nano").join(version)
@@ -49,6 +49,10 @@ pub fn import(path: &Path) -> mcv_ir::Result<Imported> {
 /// A file of the fixture or of the folder can't be read or written.
 pub fn write(version: &str, to: &Path) -> std::io::Result<()> {
     std::fs::copy(folder(version).join("config.json"), to.join("config.json"))?;
+    let preprocessor = folder(version).join("preprocessor_config.json");
+    if preprocessor.exists() {
+        std::fs::copy(preprocessor, to.join("preprocessor_config.json"))?;
+    }
     std::fs::copy(root().join("tests/fixtures/text/nano-tokenizer.json"), to.join("tokenizer.json"))?;
     let shapes: Map<String, Value> = serde_json::from_slice(&std::fs::read(folder(version).join("weights.json"))?)?;
     let (mut header, mut data) = (Map::new(), Vec::new());

@@ -23,7 +23,7 @@ fn evaluate(imported: &Imported, program: &Program) -> (Vec<f32>, Vec<f32>) {
     let slices = evaluate::slices(imported, &image::decode("1", &bytes).expect("a PNG"));
     machine.encode(0, &slices[0]);
     let (ids, rows) = prompt();
-    (machine.vectors(1), machine.prefill(&ids, &rows))
+    (machine.vectors(&slices[..1]), machine.prefill(&ids, &rows))
 }
 
 /// Some tokens with the sixteen vectors of a slice between them.

@@ -1,18 +1,17 @@
 # Compiles x wT (+ bias) by TVM into a shared object with the one function `candidate(x, w, [bias,] result)`, whose
-# weights lie in panels of some channels, `[panels, columns, channels]`, as ours do; sums are floats of 32 bits.
-# Arguments: rows of x, rows of w, columns of both, channels of a panel, 1 with a bias, bits of a weight, the CPU as LLVM
-# names it (mcpu), the object.
+# weights lie in panels of some channels, `[panels, columns, channels]`, as ours do.
+# Arguments: rows of x, rows of w, columns of both, channels of a panel, 1 with a bias, the CPU as LLVM names it (mcpu),
+# the object.
 import sys
 
 import tvm
 from tvm import te
 
 
-def matmul(m, n, k, channels, bias, bits):
-    x = te.placeholder((m, k), name="x")
-    w = te.placeholder((n // channels, k, channels), dtype=f"float{bits}", name="w")
+def matmul(m, n, k, channels, bias):
+    x, w = te.placeholder((m, k), name="x"), te.placeholder((n // channels, k, channels), name="w")
     at = te.reduce_axis((0, k), name="at")
-    product = lambda i, j: te.sum(x[i, at] * w[j // channels, at, j % channels].astype("float32"), axis=at)
+    product = lambda i, j: te.sum(x[i, at] * w[j // channels, at, j % channels], axis=at)
     sums = te.compute((m, n), product, name="sums")
     if not bias:
         return [x, w, sums]
@@ -44,8 +43,8 @@ def scheduled(args, m, channels, bias):
     return schedule.mod
 
 
-m, n, k, channels, bias, bits = (int(word) for word in sys.argv[1:7])
-target = {"kind": "llvm", "mcpu": sys.argv[7]} if sys.argv[7] else "llvm"
-module = scheduled(matmul(m, n, k, channels, bias, bits), m, channels, bias)
-tvm.compile(module, target=target).export_library(sys.argv[8])
+m, n, k, channels, bias = (int(word) for word in sys.argv[1:6])
+target = {"kind": "llvm", "mcpu": sys.argv[6]} if sys.argv[6] else "llvm"
+module = scheduled(matmul(m, n, k, channels, bias), m, channels, bias)
+tvm.compile(module, target=target).export_library(sys.argv[7])
 print(tvm.__version__)

@@ -33,8 +33,6 @@ struct Sizes {
     /// Channels of a panel.
     channels: u32,
     bias: bool,
-    /// Of a weight.
-    bits: u32,
 }
 
 impl Sizes {
@@ -46,25 +44,15 @@ impl Sizes {
             _ => return None,
         };
         let [x, w, ..] = kernel.args.as_slice() else { return None };
-        let rest = kernel.args.iter().enumerate().filter(|(place, _)| *place != 1).map(|(_, ty)| ty);
-        let floats = rest.chain([&kernel.result]).all(|ty| ty.elem == Elem::F32) && bits(w).is_some();
+        let floats = kernel.args.iter().chain([&kernel.result]).all(|ty| ty.elem == Elem::F32);
         let Layout::Panels { rows: channels, .. } = w.layout else { return None };
         let (rows, outputs, channels) = (x.shape.first()?.max(), w.shape.first()?.max(), u32::from(channels));
         let known = kernel.op == Op::MatMul && floats && x.shape.len() == 2 && outputs.checked_rem(channels) == Some(0);
-        known.then_some(Sizes { rows, outputs, columns: x.width(), channels, bias, bits: bits(w)? })
+        known.then_some(Sizes { rows, outputs, columns: x.width(), channels, bias })
     }
 
-    fn words(&self) -> [String; 6] {
-        [self.rows, self.outputs, self.columns, self.channels, u32::from(self.bias), self.bits].map(|n| n.to_string())
-    }
-}
-
-/// Of a float that TVM knows, too.
-fn bits(ty: &TensorType) -> Option<u32> {
-    match ty.elem {
-        Elem::F32 => Some(32),
-        Elem::F16 => Some(16),
-        _ => None,
+    fn words(&self) -> [String; 5] {
+        [self.rows, self.outputs, self.columns, self.channels, u32::from(self.bias)].map(|n| n.to_string())
     }
 }
 
@@ -208,8 +196,6 @@ struct Memory {
     shape: Vec<i64>,
     /// Numbers from one to the next along each axis; DLPack 1.2 wants them told.
     strides: Vec<i64>,
-    /// Of a number.
-    bits: u8,
 }
 
 impl Memory {
@@ -219,7 +205,6 @@ impl Memory {
         let value = |i: usize| ((i.wrapping_mul(0x9e37_79b9) >> 7) as u8 as f32 - 127.5) / 128.0 + place as f32 / 64.0;
         let values: Vec<f32> = (0..count).map(value).collect();
         let bytes = encode::encode(ty, &values)?;
-        let values = encode::round_trip(ty, ty.max_rows(), &values)?;
         let floats = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         let mut words = vec![0.0; bytes.len() / 4 + LINE];
         let start = line(&words);
@@ -232,14 +217,7 @@ impl Memory {
             _ => ty.shape.iter().map(|d| i64::from(d.max())).collect(),
         };
         let strides = (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect();
-        Ok(Memory {
-            values,
-            width: ty.width() as usize,
-            words,
-            shape,
-            strides,
-            bits: if ty.elem == Elem::F16 { 16 } else { 32 },
-        })
+        Ok(Memory { values, width: ty.width() as usize, words, shape, strides })
     }
 
     fn tensor(&self) -> Tensor {
@@ -249,7 +227,7 @@ impl Memory {
             device_id: 0,
             axes: self.shape.len() as i32,
             kind: 2,
-            bits: self.bits,
+            bits: 32,
             lanes: 1,
             shape: self.shape.as_ptr(),
             strides: self.strides.as_ptr(),

@@ -264,10 +264,12 @@ fn image(imported: &Imported) -> m::ImagePolicy {
         mean: image.mean.to_vec(),
         std: image.std.to_vec(),
         position_side: vision.position_side(),
-        positions: match vision.tower {
-            Tower::Navit => m::Positions::Bucketed,
-            Tower::Timm => m::Positions::Resampled,
+        positions: match (vision.tower, vision.merger) {
+            (Tower::Navit, Some(_)) => m::Positions::Nearest,
+            (Tower::Navit, None) => m::Positions::Bucketed,
+            (Tower::Timm, _) => m::Positions::Resampled,
         } as i32,
+        unit: vision.merger.map_or(0, |merger| merger.side()),
         queries: imported.config.resampler.queries,
     }
 }

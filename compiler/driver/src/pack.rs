@@ -90,29 +90,51 @@ fn write_weight(writer: &mut Writer, weight: &Weight, origin: Origin, progress: 
     Ok((total, error.unwrap_or(0.0)))
 }
 
+/// Rows of a checkpoint tensor.
+type Piece<'a> = (&'a str, std::ops::Range<u32>);
+
 /// Rows of a weight that are encoded together.
 enum Block<'a> {
-    /// Rows of a checkpoint tensor.
-    Rows(&'a str, std::ops::Range<u32>),
+    /// Rows of checkpoint tensors under each other.
+    Rows(Vec<Piece<'a>>),
     /// All of a weight that is computed, transposed or a vector.
     Whole(&'a Weight),
 }
 
-/// Cuts a weight into blocks in order. Parts of a stack have a multiple of 32 rows, which is a panel border.
+/// Cuts a weight into blocks in order. A block has a multiple of 32 rows, which is a panel border; where a part of a
+/// stack has not, the next joins its last block.
 fn blocks(weight: &Weight) -> Vec<Block<'_>> {
     let per_block = (BLOCK / weight.ty.width().max(1) as usize).max(1) as u32;
-    let mut blocks = Vec::new();
-    let cut = weight.ty.shape.len() == 2 && cut_rows(&weight.source, per_block.next_multiple_of(ROWS), &mut blocks);
-    if cut { blocks } else { vec![Block::Whole(weight)] }
+    let mut pieces = Vec::new();
+    if weight.ty.shape.len() != 2 || !flatten(&weight.source, &mut pieces) {
+        return vec![Block::Whole(weight)];
+    }
+    let (mut blocks, mut open, mut count) = (Vec::new(), Vec::new(), 0);
+    let most = per_block.next_multiple_of(ROWS);
+    for (tensor, mut rows) in pieces {
+        while !rows.is_empty() {
+            let taken = rows.start..rows.end.min(rows.start + most - count);
+            rows.start = taken.end;
+            count += taken.end - taken.start;
+            open.push((tensor, taken));
+            if count == most || (rows.is_empty() && count.is_multiple_of(ROWS)) {
+                blocks.push(Block::Rows(std::mem::take(&mut open)));
+                count = 0;
+            }
+        }
+    }
+    if !open.is_empty() {
+        blocks.push(Block::Rows(open));
+    }
+    blocks
 }
 
 /// False if some part is not plain rows of a checkpoint tensor.
-fn cut_rows<'a>(source: &'a Source, per_block: u32, blocks: &mut Vec<Block<'a>>) -> bool {
+fn flatten<'a>(source: &'a Source, pieces: &mut Vec<Piece<'a>>) -> bool {
     match source {
-        Source::Stacked(parts) => parts.iter().all(|p| cut_rows(p, per_block, blocks)),
+        Source::Stacked(parts) => parts.iter().all(|p| flatten(p, pieces)),
         Source::Stored { tensor, rows, transposed: false } => {
-            let starts = rows.clone().step_by(per_block as usize);
-            blocks.extend(starts.map(|s| Block::Rows(tensor, s..(s + per_block).min(rows.end))));
+            pieces.push((tensor, rows.clone()));
             true
         }
         _ => false,
@@ -121,13 +143,20 @@ fn cut_rows<'a>(source: &'a Source, per_block: u32, blocks: &mut Vec<Block<'a>>)
 
 impl Block<'_> {
     fn encode(&self, ty: &TensorType, origin: Origin, measure: bool) -> Result<(Vec<u8>, f64)> {
-        if let Block::Rows(tensor, rows) = self
+        if let Block::Rows(pieces) = self
+            && let [(tensor, rows)] = &pieces[..]
             && let Some(bytes) = taken_over(ty, origin.checkpoint, tensor, rows)?
         {
             return Ok((bytes, 0.0));
         }
         let (values, rows) = match self {
-            Block::Rows(tensor, rows) => (rows_of(origin.checkpoint, tensor, rows.clone())?, rows.len() as u64),
+            Block::Rows(pieces) => {
+                let mut values = Vec::new();
+                for (tensor, rows) in pieces {
+                    values.extend(rows_of(origin.checkpoint, tensor, rows.clone())?);
+                }
+                (values, pieces.iter().map(|(_, rows)| rows.len() as u64).sum())
+            }
             Block::Whole(weight) => (load(weight, origin)?, ty.max_rows()),
         };
         let bytes = encode::encode_rows(ty, rows, &values)?;

@@ -116,6 +116,16 @@ impl Checkpoint {
         Checkpoint { dir: dir.to_path_buf(), tensors, rows }
     }
 
+    /// The same with other names: of each that begins with a pair's first text, that is replaced by the second.
+    pub fn renamed(mut self, prefixes: &[(&str, &str)]) -> Checkpoint {
+        let rename = |name: String| {
+            let found = prefixes.iter().find_map(|(from, to)| Some(format!("{to}{}", name.strip_prefix(from)?)));
+            found.unwrap_or(name)
+        };
+        self.tensors = self.tensors.into_iter().map(|(name, entry)| (rename(name), entry)).collect();
+        self
+    }
+
     /// Its directory.
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -1,7 +1,7 @@
 //! One call: a directory becomes a program and everything else the artifact needs.
 
 use crate::checkpoint::{Checkpoint, Found};
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Version};
 use crate::error::ImportError;
 use crate::family::{self, Sizes, patch_bound};
 use crate::gguf::{self, Pair};
@@ -62,8 +62,16 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported> {
     let (weights, mut config, text) = read(path, request).map_err(fault)?;
     config.image.max_slice_nums = slices(&config, request)?;
     let sizes = sizes(&config, request)?;
+    if config.vision.merger.is_some() {
+        config.resampler.queries = sizes.patches / config.vision.unit().pow(2);
+    }
     let checkpoint = match weights {
+        Found::Checkpoint(checkpoint) if config.version >= Version::V4_6 => checkpoint.renamed(family::names::PREFIXES),
         Found::Checkpoint(checkpoint) => checkpoint,
+        Found::Onnx if config.version >= Version::V4_6 => {
+            let why = format!("ONNX files of version {} are not understood; give its safetensors", config.version);
+            return Err(Error::input(format!("{}: {why}", path.display())));
+        }
         Found::Onnx => onnx::directory::open(path, &config, sizes.context).map_err(fault)?,
     };
     let program = family::build(&checkpoint, &config, &sizes)?;
@@ -113,7 +121,10 @@ fn sizes(config: &ModelConfig, request: &Request) -> Result<Sizes> {
     let image = &config.image;
     let patches = match image.square {
         Some(side) => (side / image.patch_size).pow(2),
-        None => patch_bound(image.scale_resolution, image.patch_size, request.max_ratio),
+        None => {
+            let unit = config.vision.unit();
+            patch_bound(image.scale_resolution, image.patch_size * unit, request.max_ratio) * unit.pow(2)
+        }
     };
     if patches > MAX_PATCHES {
         let (key, pixels) = match image.square {

@@ -80,6 +80,11 @@ impl TextFacts {
             .map_err(|e| ImportError::new(&path, "file", format!("bad JSON: {e}; download it again")))?;
         let tokens = special_tokens(&path, &json)?;
         let mut chat = ChatTemplate::of(config);
+        if let Some(id) = config.image_token {
+            let found = tokens.iter().find(|(_, known)| **known == id).map(|(text, _)| text.clone());
+            let why = || format!("has no token {id}, config.json's image_token_id: wrong tokenizer?");
+            chat.placeholder = found.ok_or_else(|| ImportError::new(&path, field, why()))?;
+        }
         if chat.bos.is_none() {
             chat.bos = begin(&path, settings.as_ref(), &json, &tokens)?;
         }

@@ -317,6 +317,10 @@ pub struct ImagePolicy {
     /// Side in pixels of the square that every picture is resized to (1.0), or 0.
     #[prost(uint32, tag = "10")]
     pub square: u32,
+    /// Patches along a side that become one vector (4.6), else 0: the phase takes them in the order of the vectors, and
+    /// a slice has as many vectors as it has such squares, at most `queries`.
+    #[prost(uint32, tag = "11")]
+    pub unit: u32,
 }
 
 /// What the vision phase is told about the patches' places in the position table.
@@ -329,6 +333,8 @@ pub enum Positions {
     Bucketed = 1,
     /// Input `position_weights`: each patch takes a weighted sum of all rows (2.0).
     Resampled = 2,
+    /// Input `position_ids`: each patch takes the row that its share of the side falls on (4.6 and later).
+    Nearest = 3,
 }
 
 /// Text around what is between: before, after.

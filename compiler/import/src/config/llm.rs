@@ -1,6 +1,6 @@
 //! The language model's numbers.
 
-use super::{Json, Version};
+use super::{Hybrid, Json, Version};
 use crate::error::Result;
 use mcv_ir::Error;
 
@@ -29,6 +29,8 @@ pub struct LlmConfig {
     pub scale_depth: f32,
     /// MiniCPM divides logits by `hidden / dim_model_base`; 0 for none.
     pub dim_model_base: u32,
+    /// Layers of linear attention (Qwen3.5); its norms count their gains from 1, its full attention has an output gate.
+    pub hybrid: Option<Hybrid>,
 }
 
 /// longrope: each frequency has a divisor, by whether the sequence is longer than `original`.
@@ -45,7 +47,7 @@ pub struct LongRope {
 }
 
 impl LlmConfig {
-    /// Reads the flat keys of `config.json`.
+    /// Reads the flat keys of `config.json`, or those of its `text_config`.
     pub fn read(c: &Json, version: Version) -> Result<LlmConfig> {
         let hidden_size = c.number("hidden_size", 1, 1 << 20)?;
         let num_heads = c.number("num_attention_heads", 1, 4096)?;
@@ -67,16 +69,20 @@ impl LlmConfig {
         }
         let kind = kind(c, version)?;
         refuse_variants(c, kind)?;
+        let num_layers = c.number("num_hidden_layers", 1, 4096)?;
+        let hybrid = if kind == "qwen3_5" { Some(Hybrid::read(c, num_layers, head_dim)?) } else { None };
+        let parameters = c.object("rope_parameters")?.unwrap_or(c.empty());
+        let rope = if parameters.get("rope_theta").is_some() { &parameters } else { c };
         Ok(LlmConfig {
             vocab_size: c.number("vocab_size", 1, 1 << 24)?,
             hidden_size,
             intermediate_size: c.number("intermediate_size", 1, 1 << 24)?,
-            num_layers: c.number("num_hidden_layers", 1, 4096)?,
+            num_layers,
             num_heads,
             num_kv_heads,
             head_dim,
             rms_norm_eps: c.float("rms_norm_eps", 1e-12, 1.0)? as f32,
-            rope_theta: c.float_or("rope_theta", 1e4, 1.0, 1e12)?,
+            rope_theta: rope.float_or("rope_theta", 1e4, 1.0, 1e12)?,
             longrope: longrope(c, head_dim)?,
             tie_word_embeddings: c.flag("tie_word_embeddings")?.unwrap_or(false),
             qkv_bias: kind == "qwen2" && c.flag("attention_bias")?.unwrap_or(true),
@@ -84,6 +90,7 @@ impl LlmConfig {
             scale_emb: c.float_or("scale_emb", 1.0, 1e-6, 1e6)? as f32,
             scale_depth: c.float_or("scale_depth", 0.0, 0.0, 1e6)? as f32,
             dim_model_base: c.number_or("dim_model_base", 0, 0, 1 << 20)?,
+            hybrid,
         })
     }
 
@@ -148,7 +155,7 @@ fn refuse_variants(c: &Json, kind: &str) -> Result<()> {
         return Err(c.fault("use_sliding_window", "true is not supported; supported: false"));
     }
     let rotary = c.float_or("partial_rotary_factor", 1.0, 0.0, 1.0)?;
-    if rotary != 1.0 {
+    if rotary != 1.0 && kind != "qwen3_5" {
         return Err(c.fault("partial_rotary_factor", format!("{rotary} is not supported; supported: 1")));
     }
     for key in ["attention_bias", "mlp_bias"] {
@@ -157,7 +164,7 @@ fn refuse_variants(c: &Json, kind: &str) -> Result<()> {
             return Err(c.fault(key, format!("true is not supported for the {kind} decoder; supported: false")));
         }
     }
-    if c.get("rope_parameters").is_some() {
+    if c.get("rope_parameters").is_some() && kind != "qwen3_5" {
         return Err(c.fault(
             "rope_parameters",
             "is not supported; give rope_theta and rope_scaling as the published config.json does",

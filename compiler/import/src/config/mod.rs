@@ -1,14 +1,16 @@
 //! `config.json` and its neighbours as explicit, checked facts.
 
+mod hybrid;
 mod json;
 mod llm;
 mod version;
 mod vision;
 
+pub use hybrid::Hybrid;
 pub use json::Json;
 pub use llm::{LlmConfig, LongRope};
 pub use version::Version;
-pub use vision::{ImagePolicy, ResamplerConfig, Tower, VisionConfig};
+pub use vision::{ImagePolicy, Merger, ResamplerConfig, Tower, VisionConfig};
 
 use crate::error::{ImportError, Result};
 use std::path::Path;
@@ -28,6 +30,8 @@ pub struct ModelConfig {
     pub image: ImagePolicy,
     /// Generation defaults.
     pub generation: Generation,
+    /// Id of the token that picture vectors replace, where the config says it (4.6).
+    pub image_token: Option<u32>,
     /// `max_position_embeddings`.
     pub context: u32,
     /// Oddities worth telling.
@@ -73,7 +77,11 @@ impl Files {
         };
         let config = Json::read(&dir.join("config.json"))?;
         let generation = optional("generation_config.json")?.unwrap_or(config.empty());
-        Ok(Files { preprocessor: optional("preprocessor_config.json")?, generation, config })
+        let mut preprocessor = optional("preprocessor_config.json")?;
+        if let (None, Some(processor)) = (&preprocessor, optional("processor_config.json")?) {
+            preprocessor = processor.object("image_processor")?;
+        }
+        Ok(Files { preprocessor, generation, config })
     }
 }
 
@@ -95,19 +103,36 @@ impl ModelConfig {
             let why = format!("version {version} is known but not supported yet: {obstacle}; supported: {supported}");
             return Err(ImportError::new(config.path(), "version", why));
         }
-        let llm = LlmConfig::read(config, version)?;
+        let decoder = decoder(config, version)?;
+        let mut llm = LlmConfig::read(&decoder, version)?;
+        llm.tie_word_embeddings = config.flag("tie_word_embeddings")?.unwrap_or(llm.tie_word_embeddings);
         let vision = VisionConfig::read(config, version)?;
-        let resampler = ResamplerConfig::read(config, &llm)?;
+        let resampler = match vision.merger {
+            Some(_) => ResamplerConfig::none(),
+            None => ResamplerConfig::read(config, &llm)?,
+        };
         let mut warnings = Vec::new();
         let image = ImagePolicy::read(config, version, files.preprocessor.as_ref(), &mut warnings)?;
         if image.patch_size != vision.patch_size {
             let why = format!("{} differs from the vision tower's patch_size {}", image.patch_size, vision.patch_size);
             return Err(ImportError::new(config.path(), "slice_config.patch_size", why));
         }
-        let context = config.number("max_position_embeddings", 1, 1 << 24)?;
-        let generation = Generation::read(&files.generation, config, version)?;
-        Ok(ModelConfig { version, llm, vision, resampler, image, generation, context, warnings })
+        let context = decoder.number("max_position_embeddings", 1, 1 << 24)?;
+        let image_token = match vision.merger {
+            Some(_) => Some(config.number("image_token_id", 0, (1 << 24) - 1)?),
+            None => None,
+        };
+        let generation = Generation::read(&files.generation, &decoder, version)?;
+        Ok(ModelConfig { version, llm, vision, resampler, image, generation, image_token, context, warnings })
     }
+}
+
+/// The object that describes the language model: `text_config` from 4.6 on.
+fn decoder(config: &Json, version: Version) -> Result<Json> {
+    if version < Version::V4_6 {
+        return Ok(config.clone());
+    }
+    config.object("text_config")?.ok_or_else(|| config.fault("text_config", "is missing; the file is incomplete"))
 }
 
 impl Generation {

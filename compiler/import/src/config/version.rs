@@ -69,7 +69,7 @@ impl Version {
     /// Why the version can't be imported; none where it can.
     pub fn obstacle(self) -> Option<&'static str> {
         match self {
-            Version::V4_6 | Version::V4_7 => Some("its gated delta net and window merger have no ops here"),
+            Version::V4_7 => Some("its positions on a canvas are not computed here"),
             _ => None,
         }
     }

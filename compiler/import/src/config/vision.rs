@@ -27,6 +27,44 @@ pub struct VisionConfig {
     pub layer_norm_eps: f32,
     /// The last layer is not run.
     pub drop_last_layer: bool,
+    /// What makes vectors of patches where there is no resampler (4.6).
+    pub merger: Option<Merger>,
+}
+
+/// Every 2 x 2 patches become one vector, twice or once. Names as in `transformers`' MiniCPMV4_6 classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Merger {
+    /// Layer after which windows are merged the first time (`insert_layer_id`); none: only once, at the end
+    /// (`downsample_mode` `4x`).
+    pub window_after: Option<u32>,
+}
+
+impl Merger {
+    fn read(c: &Json, v: &Json, layers: u32) -> Result<Merger> {
+        for (json, key) in [(v, "window_kernel_size"), (c, "merge_kernel_size")] {
+            if json.floats(key)?.is_some_and(|size| size != [2.0, 2.0]) {
+                return Err(json.fault(key, "is not supported; supported: [2, 2]"));
+            }
+        }
+        c.number_or("merger_times", 1, 1, 1)?;
+        if c.flag("drop_vision_last_layer")? == Some(true) {
+            return Err(c.fault("drop_vision_last_layer", "true is not supported; supported: false"));
+        }
+        let mode = c.get("downsample_mode").map_or(Some("16x"), |mode| mode.as_str());
+        match mode {
+            Some("4x") => Ok(Merger { window_after: None }),
+            Some("16x") => {
+                let last = layers.saturating_sub(1);
+                Ok(Merger { window_after: Some(c.number_or("insert_layer_id", 6, 0, last)?) })
+            }
+            _ => Err(c.fault("downsample_mode", "is not supported; supported: 16x, 4x")),
+        }
+    }
+
+    /// Patches along a side that become one vector.
+    pub fn side(&self) -> u32 {
+        if self.window_after.is_some() { 4 } else { 2 }
+    }
 }
 
 impl VisionConfig {
@@ -39,16 +77,19 @@ impl VisionConfig {
             c.object("vision_config")?.ok_or_else(|| c.fault("vision_config", "is missing; the file is incomplete"))?;
         // What SigLIP's and Idefics2's config classes default to.
         v.nothing_but("hidden_act", "gelu_pytorch_tanh")?;
+        let num_layers = v.number("num_hidden_layers", 1, 1024)?;
+        let merger = if version >= Version::V4_6 { Some(Merger::read(c, &v, num_layers)?) } else { None };
         let config = VisionConfig {
             tower: Tower::Navit,
             hidden_size: v.number("hidden_size", 1, 1 << 16)?,
             intermediate_size: v.number("intermediate_size", 1, 1 << 20)?,
-            num_layers: v.number("num_hidden_layers", 1, 1024)?,
+            num_layers,
             num_heads: v.number("num_attention_heads", 1, 1024)?,
             image_size: v.number("image_size", 1, 1 << 15)?,
             patch_size: v.number("patch_size", 1, 256)?,
             layer_norm_eps: v.float_or("layer_norm_eps", 1e-6, 1e-12, 1.0)? as f32,
-            drop_last_layer: c.flag("drop_vision_last_layer")?.unwrap_or(true),
+            drop_last_layer: c.flag("drop_vision_last_layer")?.unwrap_or(merger.is_none()),
+            merger,
         };
         config.check(&v, "num_attention_heads")?;
         Ok(config)
@@ -70,6 +111,7 @@ impl VisionConfig {
             patch_size: 14,
             layer_norm_eps: 1e-6,
             drop_last_layer: c.flag("drop_vision_last_layer")?.unwrap_or(true),
+            merger: None,
         };
         config.check(&v, "num_heads")?;
         Ok(config)
@@ -87,6 +129,11 @@ impl VisionConfig {
         Ok(())
     }
 
+    /// Patches along a side come in multiples of this.
+    pub fn unit(&self) -> u32 {
+        self.merger.map_or(1, |merger| merger.side())
+    }
+
     /// Rows, and columns, of the position table.
     pub fn position_side(&self) -> u32 {
         self.image_size / self.patch_size
@@ -96,7 +143,7 @@ impl VisionConfig {
 /// Resampler.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResamplerConfig {
-    /// Vectors per slice.
+    /// Vectors per slice; without a resampler the most that a slice can have, once the sizes are known.
     pub queries: u32,
     /// Heads: `hidden / 128` in all published models.
     pub heads: u32,
@@ -105,6 +152,11 @@ pub struct ResamplerConfig {
 }
 
 impl ResamplerConfig {
+    /// There is none.
+    pub fn none() -> ResamplerConfig {
+        ResamplerConfig { queries: 0, heads: 1, eps: 1e-6 }
+    }
+
     /// Reads `query_num`; hybrids made by this project name their heads in `mcv_resampler_heads`.
     pub fn read(c: &Json, llm: &LlmConfig) -> Result<ResamplerConfig> {
         let heads = match c.number_or("mcv_resampler_heads", 0, 0, 1024)? {
@@ -144,19 +196,22 @@ impl ImagePolicy {
         warnings: &mut Vec<String>,
     ) -> Result<ImagePolicy> {
         let slices = c.object("slice_config")?.unwrap_or(c.empty());
+        // From 4.6 on only the preprocessor knows.
+        let late = version >= Version::V4_6;
+        let flat = preprocessor.filter(|_| late).unwrap_or(c);
         let number = |key, default, least, most| {
-            let source = if slices.get(key).is_some() { &slices } else { c };
+            let source = if slices.get(key).is_some() { &slices } else { flat };
             source.number_or(key, default, least, most)
         };
-        // Without slice_config the code of 2.6 and later makes one slice, the older one what the top level says.
-        let single = slices.is_empty() && version >= Version::V2_6;
+        // Without slice_config the code of 2.6 to 4.5 makes one slice, the older one what the top level says.
+        let single = slices.is_empty() && version >= Version::V2_6 && !late;
         let mut policy = ImagePolicy {
             max_slice_nums: if single { 1 } else { number("max_slice_nums", 9, 1, 64)? },
             scale_resolution: number("scale_resolution", 448, 14, 8192)?,
             patch_size: number("patch_size", 14, 1, 256)?,
-            slice_mode: c.flag("slice_mode")?.unwrap_or(version > Version::V2_0),
+            slice_mode: flat.flag("slice_mode")?.unwrap_or(version > Version::V2_0),
             square: None,
-            use_image_id: c.flag("use_image_id")?.unwrap_or(version >= Version::V2_6),
+            use_image_id: flat.flag("use_image_id")?.unwrap_or(version >= Version::V2_6),
             mean: [0.5; 3],
             std: [0.5; 3],
         };

@@ -71,6 +71,29 @@ impl<'c> Parts<'c> {
         Ok(self.add(name, ty, Source::Stored { tensor: tensor.to_string(), rows, transposed }))
     }
 
+    /// Rows `ranges` of a checkpoint tensor under each other.
+    fn stacked(&mut self, name: &str, tensor: &str, shape: [u32; 2], ranges: &[Range<u32>]) -> Result<WeightId> {
+        if let Some(&id) = self.known.get(name) {
+            return Ok(id);
+        }
+        let elem = self.checked(tensor, &shape)?;
+        let stored =
+            |rows: &Range<u32>| Source::Stored { tensor: tensor.into(), rows: rows.clone(), transposed: false };
+        let source = Source::Stacked(ranges.iter().map(stored).collect());
+        let rows = ranges.iter().map(|r| r.end - r.start).sum();
+        Ok(self.add(name.to_string(), TensorType::new(elem, [Dim::Is(rows), Dim::Is(shape[1])]), source))
+    }
+
+    /// A checkpoint vector whose numbers count from 1, in the order of `ranges`.
+    fn counted_from_one(&mut self, tensor: &str, ranges: &[Range<u32>]) -> Result<WeightId> {
+        let width: u32 = ranges.iter().map(|r| r.end - r.start).sum();
+        self.checked(tensor, &[width])?;
+        let numbers = self.checkpoint.tensor(tensor).map(|e| self.checkpoint.read_rows(e, 0, u64::from(width)));
+        let numbers = numbers.transpose().map_err(|e| Error::input(e.to_string()))?.unwrap_or_default();
+        let ordered = ranges.iter().flat_map(|r| &numbers[r.start as usize..r.end as usize]);
+        Ok(self.inline(&format!("{tensor} (from 1)"), &[width], ordered.map(|n| 1.0 + n).collect()))
+    }
+
     /// Element format of a tensor whose shape is as the config implies.
     fn checked(&self, tensor: &str, shape: &[u32]) -> Result<Elem> {
         let dir = self.checkpoint.dir().display();
@@ -174,6 +197,24 @@ impl<'p, 'c> GraphBuilder<'p, 'c> {
     /// Some rows of a checkpoint tensor of the given shape.
     pub fn weight_rows(&mut self, tensor: &str, shape: &[u32], rows: Range<u32>) -> Result<NodeId> {
         let id = self.parts.stored(tensor, shape, rows, false)?;
+        self.weight_node(id)
+    }
+
+    /// Rows `ranges` of a checkpoint tensor of the given shape under each other, as a weight of its own name.
+    pub fn weight_ranges(
+        &mut self,
+        name: &str,
+        tensor: &str,
+        shape: [u32; 2],
+        ranges: &[Range<u32>],
+    ) -> Result<NodeId> {
+        let id = self.parts.stacked(name, tensor, shape, ranges)?;
+        self.weight_node(id)
+    }
+
+    /// A checkpoint vector whose numbers count from 1, in the order of `ranges`, which cover it.
+    pub fn weight_from_one(&mut self, tensor: &str, ranges: &[Range<u32>]) -> Result<NodeId> {
+        let id = self.parts.counted_from_one(tensor, ranges)?;
         self.weight_node(id)
     }
 

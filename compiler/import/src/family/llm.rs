@@ -1,10 +1,11 @@
-//! The language model: a Llama-shaped decoder with the flags that Llama, Qwen2, Qwen3 and MiniCPM need.
-//! Formulas: `transformers` modeling files of the same names.
+//! The language model: a Llama-shaped decoder with the flags that Llama, Qwen2, Qwen3 and MiniCPM need; layers of
+//! Qwen3.5 are in [`super::hybrid`]. Formulas: `transformers` modeling files of the same names.
 
 use super::Sizes;
 use super::build::{GraphBuilder, Parts};
+use super::hybrid::{self, Memory};
 use crate::config::{LlmConfig, ModelConfig};
-use mcv_ir::{Act, Dim, Graph, NodeId, Op, Pointwise, Program, Result, State, StateId, TensorType};
+use mcv_ir::{Act, Dim, Error, Graph, NodeId, Op, Pointwise, Program, Result, State, StateId, TensorType};
 
 /// The KV cache of one layer.
 #[derive(Debug, Clone, Copy)]
@@ -13,14 +14,27 @@ pub struct Cache {
     value: StateId,
 }
 
-/// States `kv.<layer>.k` and `kv.<layer>.v`, `[context, kv_heads * head_dim]`.
-pub fn add_caches(program: &mut Program, config: &LlmConfig, sizes: &Sizes) -> Vec<Cache> {
+/// What a layer keeps of earlier tokens.
+#[derive(Debug, Clone, Copy)]
+pub enum Past {
+    /// Each token's key and value.
+    Cache(Cache),
+    /// A sum of all.
+    Memory(Memory),
+}
+
+/// States `kv.<layer>.k` and `kv.<layer>.v`, `[context, kv_heads * head_dim]`; [`Memory`] for layers of linear attention.
+pub fn add_pasts(program: &mut Program, config: &LlmConfig, sizes: &Sizes) -> Vec<Past> {
     let width = config.num_kv_heads * config.head_dim;
     let ty = TensorType::new(sizes.kv, [Dim::Is(sizes.context), Dim::Is(width)]);
-    let mut state = |name: String| program.add_state(State { name, ty: ty.clone() });
-    (0..config.num_layers)
-        .map(|l| Cache { key: state(format!("kv.{l}.k")), value: state(format!("kv.{l}.v")) })
-        .collect()
+    let mut past = |layer: u32| match &config.hybrid {
+        Some(h) if h.linear.get(layer as usize) == Some(&true) => Past::Memory(hybrid::add_memory(program, h, layer)),
+        _ => {
+            let mut state = |name: String| program.add_state(State { name, ty: ty.clone() });
+            Past::Cache(Cache { key: state(format!("kv.{layer}.k")), value: state(format!("kv.{layer}.v")) })
+        }
+    };
+    (0..config.num_layers).map(&mut past).collect()
 }
 
 /// `prefill` (with `image`: the state that holds picture vectors) or `decode`.
@@ -28,7 +42,7 @@ pub fn phase(
     parts: &mut Parts,
     config: &ModelConfig,
     tokens: Dim,
-    caches: &[Cache],
+    pasts: &[Past],
     image: Option<StateId>,
 ) -> Result<Graph> {
     let llm = &config.llm;
@@ -44,12 +58,12 @@ pub fn phase(
     }
     let inv_freq = g.weight_node(inv_freq)?;
     let table = g.node("llm.rope", Op::RopeTable { scale: llm.rope_attention_factor() }, &[positions, inv_freq])?;
-    for (layer, cache) in caches.iter().enumerate() {
+    for (layer, past) in pasts.iter().enumerate() {
         let prefix = format!("llm.model.layers.{layer}");
-        x = Layer { g: &mut g, config: llm, prefix, cache: *cache, table }.forward(x)?;
+        x = Layer { g: &mut g, config: llm, prefix, past: *past, table, positions }.forward(x)?;
     }
     let last = g.node("llm.last", Op::LastRow, &[x])?;
-    let normed = rms_norm(&mut g, "llm.model.norm", last, llm.hidden_size, 1, llm.rms_norm_eps)?;
+    let normed = rms_norm(&mut g, llm, "llm.model.norm", last, llm.hidden_size, 1)?;
     let head = if llm.tie_word_embeddings { "llm.model.embed_tokens" } else { "llm.lm_head" };
     let weight = g.weight(&format!("{head}.weight"), &[llm.vocab_size, llm.hidden_size])?;
     let mut logits = g.node("llm.lm_head", Op::MatMul, &[normed, weight])?;
@@ -70,17 +84,26 @@ fn embed(g: &mut GraphBuilder, llm: &LlmConfig, ids: NodeId) -> Result<NodeId> {
     g.pointwise("llm.embeddings.scaled", Pointwise::Scale(llm.scale_emb), &[x])
 }
 
-fn rms_norm(g: &mut GraphBuilder, name: &str, x: NodeId, width: u32, groups: u32, eps: f32) -> Result<NodeId> {
-    let gain = g.weight(&format!("{name}.weight"), &[width / groups])?;
-    g.node(name, Op::RmsNorm { eps, groups }, &[x, gain])
+fn rms_norm(g: &mut GraphBuilder, c: &LlmConfig, name: &str, x: NodeId, width: u32, groups: u32) -> Result<NodeId> {
+    let (tensor, part) = (format!("{name}.weight"), width / groups);
+    let gain = match c.hybrid {
+        Some(_) => g.weight_from_one(&tensor, std::slice::from_ref(&(0..part)))?,
+        None => g.weight(&tensor, &[part])?,
+    };
+    g.node(name, Op::RmsNorm { eps: c.rms_norm_eps, groups }, &[x, gain])
 }
 
-/// `theta^(-2k/d)`, divided by the longrope factors where the config has them.
+/// `theta^(-2k/d)`, divided by the longrope factors where the config has them; 0 for the part of a head that is not
+/// rotated.
 fn inverse_frequencies(parts: &mut Parts, config: &ModelConfig) -> Result<mcv_ir::WeightId> {
     let half = config.llm.head_dim / 2;
+    let rotary = config.llm.hybrid.as_ref().map_or(config.llm.head_dim, |h| h.rotary);
     let factors = config.llm.rope_factors(parts.context())?;
     let frequency = |k: u32| {
-        let exponent = 2.0 * k as f32 / config.llm.head_dim as f32;
+        if 2 * k >= rotary {
+            return 0.0;
+        }
+        let exponent = 2.0 * k as f32 / rotary as f32;
         let base = 1.0 / (config.llm.rope_theta as f32).powf(exponent);
         factors.as_ref().map_or(base, |f| base / f[k as usize])
     };
@@ -88,32 +111,40 @@ fn inverse_frequencies(parts: &mut Parts, config: &ModelConfig) -> Result<mcv_ir
 }
 
 /// One decoder layer being built.
-struct Layer<'g, 'p, 'c> {
-    g: &'g mut GraphBuilder<'p, 'c>,
-    config: &'g LlmConfig,
+pub(super) struct Layer<'g, 'p, 'c> {
+    pub(super) g: &'g mut GraphBuilder<'p, 'c>,
+    pub(super) config: &'g LlmConfig,
     prefix: String,
-    cache: Cache,
+    past: Past,
     table: NodeId,
+    pub(super) positions: NodeId,
 }
 
 impl Layer<'_, '_, '_> {
     fn forward(&mut self, x: NodeId) -> Result<NodeId> {
-        let attended = self.attention(x)?;
+        let normed = self.norm("input_layernorm", x)?;
+        let hybrid = self.config.hybrid.as_ref();
+        let attended = match (self.past, hybrid) {
+            (Past::Memory(memory), Some(h)) => self.linear_attention(normed, h, memory)?,
+            (Past::Memory(_), None) => return Err(Error::bug("linear attention without its config")),
+            (Past::Cache(cache), Some(h)) => self.gated_attention(normed, h, cache)?,
+            (Past::Cache(cache), None) => self.attention(normed, cache)?,
+        };
         let x = self.residual("self_attn", x, attended)?;
         let mixed = self.mlp(x)?;
         self.residual("mlp", x, mixed)
     }
 
-    fn name(&self, part: &str) -> String {
+    pub(super) fn name(&self, part: &str) -> String {
         format!("{}.{part}", self.prefix)
     }
 
     fn norm(&mut self, part: &str, x: NodeId) -> Result<NodeId> {
         let (name, c) = (self.name(part), self.config);
-        rms_norm(self.g, &name, x, c.hidden_size, 1, c.rms_norm_eps)
+        rms_norm(self.g, c, &name, x, c.hidden_size, 1)
     }
 
-    fn linear(&mut self, part: &str, x: NodeId, out: u32, width: u32, bias: bool) -> Result<NodeId> {
+    pub(super) fn linear(&mut self, part: &str, x: NodeId, out: u32, width: u32, bias: bool) -> Result<NodeId> {
         let name = self.name(part);
         self.g.linear(&name, x, out, width, bias)
     }
@@ -130,21 +161,26 @@ impl Layer<'_, '_, '_> {
         self.g.pointwise(&format!("{name}.residual"), Pointwise::Add, &[branch, x])
     }
 
-    fn attention(&mut self, x: NodeId) -> Result<NodeId> {
+    fn attention(&mut self, x: NodeId, cache: Cache) -> Result<NodeId> {
         let c = self.config;
         let (heads, kv_heads, d) = (c.num_heads, c.num_kv_heads, c.head_dim);
-        let x = self.norm("input_layernorm", x)?;
         let q = self.linear("self_attn.q_proj", x, heads * d, c.hidden_size, c.qkv_bias)?;
         let k = self.linear("self_attn.k_proj", x, kv_heads * d, c.hidden_size, c.qkv_bias)?;
         let v = self.linear("self_attn.v_proj", x, kv_heads * d, c.hidden_size, c.qkv_bias)?;
         let q = self.rotated("q", q, heads)?;
         let k = self.rotated("k", k, kv_heads)?;
-        let keys = self.store("keys", self.cache.key, k)?;
-        let values = self.store("values", self.cache.value, v)?;
-        let scale = 1.0 / (d as f32).sqrt();
-        let name = self.name("self_attn.mixed");
-        let o = self.g.attention(&name, [q, keys, values], (heads, kv_heads), scale, true)?;
+        let o = self.attended([q, k, v], cache)?;
         self.linear("self_attn.o_proj", o, c.hidden_size, heads * d, false)
+    }
+
+    /// Stores keys and values, and attends to all so far.
+    pub(super) fn attended(&mut self, [q, k, v]: [NodeId; 3], cache: Cache) -> Result<NodeId> {
+        let c = self.config;
+        let keys = self.store("keys", cache.key, k)?;
+        let values = self.store("values", cache.value, v)?;
+        let scale = 1.0 / (c.head_dim as f32).sqrt();
+        let name = self.name("self_attn.mixed");
+        self.g.attention(&name, [q, keys, values], (c.num_heads, c.num_kv_heads), scale, true)
     }
 
     fn rotated(&mut self, which: &str, x: NodeId, heads: u32) -> Result<NodeId> {
@@ -152,8 +188,13 @@ impl Layer<'_, '_, '_> {
         let mut x = x;
         if c.qk_norm {
             let name = self.name(&format!("self_attn.{which}_norm"));
-            x = rms_norm(self.g, &name, x, heads * c.head_dim, heads, c.rms_norm_eps)?;
+            x = rms_norm(self.g, c, &name, x, heads * c.head_dim, heads)?;
         }
+        self.turned(which, x, heads)
+    }
+
+    /// Rotates the heads.
+    pub(super) fn turned(&mut self, which: &str, x: NodeId, heads: u32) -> Result<NodeId> {
         let name = self.name(&format!("self_attn.{which}_rope"));
         self.g.node(&name, Op::Rope { heads }, &[x, self.table])
     }

@@ -2,7 +2,10 @@
 
 mod bicubic;
 mod build;
+mod hybrid;
 mod llm;
+mod merger;
+pub(crate) mod names;
 mod patches;
 mod resampler;
 mod siglip;
@@ -46,16 +49,19 @@ pub fn build(checkpoint: &Checkpoint, config: &ModelConfig, sizes: &Sizes) -> Re
         name: "image_tokens".into(),
         ty: TensorType::f32([Dim::Is(rows), Dim::Is(config.llm.hidden_size)]),
     });
-    let caches = llm::add_caches(&mut program, &config.llm, sizes);
+    let pasts = llm::add_pasts(&mut program, &config.llm, sizes);
     let mut parts = build::Parts::new(checkpoint, &mut program);
 
     let vision = match config.vision.tower {
         Tower::Timm => timm::vision(&mut parts, config, sizes)?,
         Tower::Navit => siglip::vision(&mut parts, config, sizes)?,
     };
-    let vision = resampler::resample(vision, config, tokens)?;
-    let prefill = llm::phase(&mut parts, config, Dim::up_to("tokens", sizes.prefill_chunk), &caches, Some(tokens))?;
-    let decode = llm::phase(&mut parts, config, Dim::Is(1), &caches, None)?;
+    let vision = match config.vision.merger {
+        Some(_) => merger::merge(vision, config, tokens)?,
+        None => resampler::resample(vision, config, tokens)?,
+    };
+    let prefill = llm::phase(&mut parts, config, Dim::up_to("tokens", sizes.prefill_chunk), &pasts, Some(tokens))?;
+    let decode = llm::phase(&mut parts, config, Dim::Is(1), &pasts, None)?;
     let named = |name: &str, graph| Phase { name: name.into(), graph };
     program.phases = vec![named("vision", vision), named("prefill", prefill), named("decode", decode)];
     mcv_ir::verify::verify(&program)?;

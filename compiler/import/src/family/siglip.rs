@@ -3,6 +3,7 @@
 
 use super::Sizes;
 use super::build::{GraphBuilder, Parts};
+use super::merger;
 use crate::config::{ModelConfig, VisionConfig};
 use mcv_ir::{Act, Dim, NodeId, Op, Pointwise, Result};
 
@@ -19,6 +20,9 @@ pub fn vision<'p, 'c>(
     let layers = c.num_layers - u32::from(c.drop_last_layer);
     for layer in 0..layers {
         x = Layer { g: &mut g, c, prefix: format!("vpm.encoder.layers.{layer}") }.forward(x)?;
+        if c.merger.is_some_and(|m| m.window_after == Some(layer)) {
+            x = merger::window(&mut g, c, x)?;
+        }
     }
     let x = g.layer_norm("vpm.post_layernorm", x, c.hidden_size, c.layer_norm_eps)?;
     Ok((g, x))

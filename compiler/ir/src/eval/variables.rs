@@ -27,14 +27,21 @@ impl Variables {
         Ok(())
     }
 
-    /// The variable; `context`, unless given, is `pos + tokens`, and `tokens` 1.
+    /// The variable; `context`, unless given, is `pos + tokens`, and `tokens` 1; `n_4` is a quarter of `n`.
     pub fn get(&self, name: &str) -> Result<u32> {
         let given = |name: &str| self.0.get(name).copied();
         let derived = || {
             let pos = given("pos").filter(|_| name == "context")?;
             pos.checked_add(given("tokens").unwrap_or(1))
         };
-        given(name).or_else(derived).ok_or_else(|| Error::input(format!("the phase variable {name} is not given")))
+        let part = || {
+            let (whole, parts) = name.rsplit_once('_')?;
+            self.get(whole).ok()?.checked_div(parts.parse().ok()?)
+        };
+        given(name)
+            .or_else(derived)
+            .or_else(part)
+            .ok_or_else(|| Error::input(format!("the phase variable {name} is not given")))
     }
 
     /// The extents of this call.

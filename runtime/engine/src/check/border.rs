@@ -51,14 +51,18 @@ fn check_vision(phase: &Phase, image: &ImagePolicy, limits: &Limits) -> Result {
     }
     let width = image.patch.checked_pow(2).and_then(|area| area.checked_mul(3));
     needs(phase, "patches", width.ok_or("the patch is too large")?, limits.patches)?;
-    needs(phase, "grid_rows", 1, limits.patches)?;
-    needs(phase, "grid_cols", 1, limits.patches)?;
+    if image.unit <= 1 {
+        needs(phase, "grid_rows", 1, limits.patches)?;
+        needs(phase, "grid_cols", 1, limits.patches)?;
+    } else if limits.patches / image.unit.saturating_mul(image.unit) > image.queries {
+        return Err(format!("{} patches give more than {} vectors", limits.patches, image.queries));
+    }
     // The square of the side numbers the table's rows.
     if !(1..=4096).contains(&image.position_side) {
         return Err(format!("position_side is {}", image.position_side));
     }
     let positions = match Positions::try_from(image.positions) {
-        Ok(Positions::Bucketed) => ("position_ids", 1),
+        Ok(Positions::Bucketed | Positions::Nearest) => ("position_ids", 1),
         Ok(Positions::Resampled) => ("position_weights", image.position_side.pow(2)),
         Ok(Positions::Unsaid) | Err(_) => return Err(format!("unknown positions {}", image.positions)),
     };
@@ -67,7 +71,7 @@ fn check_vision(phase: &Phase, image: &ImagePolicy, limits: &Limits) -> Result {
     if let Some(odd) = phase.inputs.iter().find(|p| !filled.contains(&p.name.as_str())) {
         return Err(format!("unknown input {}", odd.name));
     }
-    knows(phase, &["patches", "slot"])
+    knows(phase, &["patches", "patches_4", "patches_4_4", "slot"])
 }
 
 /// The phase has the port, `width` wide, for at least `rows` rows.
@@ -87,11 +91,12 @@ fn knows(phase: &Phase, known: &[&str]) -> Result {
     }
 }
 
-/// Picture vectors have a row each, all other states a row per cached token.
+/// Picture vectors have a row each, memories of linear attention any number, all other states one per cached token.
 fn check_states(manifest: &Manifest, image: &ImagePolicy, limits: &Limits) -> Result {
     for state in &manifest.states {
         let rows = match state.name.as_str() {
             "image_tokens" => limits.slices.checked_mul(image.queries).ok_or("too many picture vectors")?,
+            name if name.starts_with("delta.") => 1,
             _ => limits.context,
         };
         if state.rows < rows || state.stride % 4 != 0 && state.name == "image_tokens" {

@@ -5,6 +5,7 @@
 
 mod decode;
 mod error;
+mod order;
 mod patches;
 mod policy;
 mod position;
@@ -15,9 +16,10 @@ mod slice;
 
 pub use decode::decode;
 pub use error::ImageError;
+pub use order::places;
 pub use patches::{patchify, row_len};
 pub use policy::Policy;
-pub use position::{bucket_ids, position_ids};
+pub use position::{bucket_ids, nearest_ids, position_ids};
 pub use resampled::position_weights;
 pub use resize::resize;
 pub use rgb::{MAX_PIXELS, MAX_SIDE, Rgb};

@@ -1,14 +1,14 @@
 //! A slice as the rows of the patch embedding's matrix product.
 
-use super::{ImageError, Policy, Slice};
+use super::{ImageError, Policy, Slice, places};
 
 /// Values in the row of one patch: 3 channels of `patch` x `patch`.
 pub fn row_len(policy: &Policy) -> usize {
     3 * (policy.patch as usize).pow(2)
 }
 
-/// Writes the slice as `[rows * cols, 3 * patch * patch]`: patches row by row, inside a patch channel, y, x (the
-/// order of a convolution's flattened weights). Values are `(x / 255 - mean) / std`, each step rounded to f32.
+/// Writes the slice as `[rows * cols, 3 * patch * patch]`: patches as [`places`] orders them, inside a patch channel, y,
+/// x (the order of a convolution's flattened weights). Values are `(x / 255 - mean) / std`, each step rounded to f32.
 ///
 /// # Errors
 /// [`ImageError::Length`] if `out` or the slice's bytes don't fit its dimensions; [`ImageError::Policy`].
@@ -21,8 +21,8 @@ pub fn patchify(slice: &Slice, policy: &Policy, out: &mut [f32]) -> Result<(), I
     check_length("patch rows", values, out.len())?;
     let tables = tables(policy);
     let stride = cols * side * 3;
-    for (index, row) in out.chunks_exact_mut(row_len(policy)).enumerate() {
-        let corner = index / cols * side * stride + index % cols * side * 3;
+    for ((down, across), row) in places(rows, cols, policy).into_iter().zip(out.chunks_exact_mut(row_len(policy))) {
+        let corner = down * side * stride + across * side * 3;
         for (y, line) in slice.rgb[corner..].chunks(stride).take(side).enumerate() {
             let pixels = line[..side * 3].chunks_exact(3).enumerate();
             pixels.for_each(|(x, pixel)| {

@@ -13,6 +13,8 @@ pub struct Policy {
     pub patch: u32,
     /// Off: the picture is one slice and is not resized (`slice_mode`).
     pub slice_mode: bool,
+    /// Patches along a side that become one vector: slices are whole multiples of it. 1 where there is a resampler.
+    pub unit: u32,
     /// Side of the square that every picture is resized to, in pixels (1.0's `image_size`); 0: as the fields above say.
     pub square: u32,
     /// Subtracted from red, green and blue in 0..1 (`norm_mean`).
@@ -46,12 +48,25 @@ impl Policy {
                 return Err(ImageError::Policy { field, value: value.to_string(), allowed });
             }
         }
+        if ![1, 2, 4].contains(&self.unit) {
+            return Err(ImageError::Policy { field: "unit", value: self.unit.to_string(), allowed: "1, 2 or 4" });
+        }
         if !square.is_multiple_of(patch) {
             let allowed = "a multiple of patch";
             return Err(ImageError::Policy { field: "square", value: square.to_string(), allowed });
         }
         check_channels("mean", self.mean, "three finite numbers", f32::is_finite)?;
         check_channels("std", self.std, "three normal positive numbers", |v| v.is_normal() && v > 0.0)
+    }
+
+    /// Pixels that a slice's sides are multiples of.
+    pub fn step(&self) -> u32 {
+        self.patch * self.unit
+    }
+
+    /// Vectors of a slice of so many patches; `queries` are those of a resampler.
+    pub fn vectors(&self, patches: usize, queries: usize) -> usize {
+        if self.unit > 1 { patches / (self.unit as usize).pow(2) } else { queries }
     }
 
     /// Most slices a picture can become, the overview included.
@@ -78,7 +93,7 @@ impl Policy {
     /// w and h; hence the maximum over all h is a bound (1 is added to w for rounding in double precision).
     /// Cells of the cut picture have whole-pixel sides, so their ratios are within [`MAX_SIDE`] as well.
     pub fn max_patches_within(&self, aspect: u32) -> u32 {
-        let patch = u64::from(self.patch.max(1));
+        let (patch, unit) = (u64::from(self.patch.max(1)), u64::from(self.unit.max(1)));
         if self.square > 0 {
             return saturate((u64::from(self.square) / patch).pow(2));
         }
@@ -89,7 +104,8 @@ impl Policy {
         let aspect = u64::from(aspect.clamp(1, MAX_SIDE));
         let tallest = (side * side * aspect).isqrt() + 1;
         let widest = |h: u64| 1 + (side * side / h).min(h * aspect);
-        let most = (1..=tallest).map(|h| patches_along(h, patch) * patches_along(widest(h), patch)).max();
+        let along = |side: u64| patches_along(side, patch * unit) * unit;
+        let most = (1..=tallest).map(|h| along(h) * along(widest(h))).max();
         saturate(most.unwrap_or(1))
     }
 }

@@ -34,6 +34,11 @@ pub fn position_ids(rows: usize, cols: usize, side: usize) -> Vec<i32> {
     down.iter().flat_map(|row| across.iter().map(move |col| row * side as i32 + col)).collect()
 }
 
+/// `floor(i * side / n)` of each of `n` patches along a side: models from 4.6 on.
+pub fn nearest_ids(n: usize, side: usize) -> Vec<i32> {
+    (0..n).map(|i| (i * side / n) as i32).collect()
+}
+
 /// `torch.arange` in float32: whole blocks are vectors whose base is rounded to float32 before the steps are added.
 struct Arange {
     start: f64,

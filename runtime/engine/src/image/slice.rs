@@ -83,13 +83,14 @@ pub fn plan(width: u32, height: u32, policy: &Policy) -> Result<Layout, ImageErr
     if policy.square > 0 {
         return Ok(Layout { overview: (policy.square, policy.square), cut: None, patch });
     }
-    if !policy.slice_mode {
+    if !policy.slice_mode && policy.unit == 1 {
         return match width.is_multiple_of(patch) && height.is_multiple_of(patch) {
             true => Ok(Layout { overview: (width, height), cut: None, patch }),
             false => Err(ImageError::NotWholePatches { width, height, patch }),
         };
     }
-    let cut = choose_grid(width, height, policy).map(|grid| cut(width, height, grid, policy));
+    let grid = if policy.slice_mode { choose_grid(width, height, policy) } else { None };
+    let cut = grid.map(|grid| cut(width, height, grid, policy));
     let overview = best_size(f64::from(width), f64::from(height), cut.is_none(), policy);
     Ok(Layout { overview, cut, patch })
 }
@@ -125,7 +126,9 @@ fn choose_grid(width: u32, height: u32, policy: &Policy) -> Option<(u32, u32)> {
         for cols in (1..=count).filter(|cols| count % cols == 0) {
             let grid = (cols, count / cols);
             let error = (log_ratio - (f64::from(grid.0) / f64::from(grid.1)).ln()).abs();
-            if error < best.1 {
+            // 4.6 takes more rows of two grids that fit alike, the others the first.
+            let taller = policy.unit > 1 && error == best.1 && grid.1 > best.0.1;
+            if error < best.1 || taller {
                 best = (grid, error);
             }
         }
@@ -149,7 +152,7 @@ fn best_size(mut w: f64, mut h: f64, upscale: bool, policy: &Policy) -> (u32, u3
         h = (side / ratio.sqrt()).trunc();
         w = (h * ratio).trunc();
     }
-    (whole_steps(w, policy.patch), whole_steps(h, policy.patch))
+    (whole_steps(w, policy.step()), whole_steps(h, policy.step()))
 }
 
 /// `ensure_divide`: the nearest multiple of `step` (ties to even counts), at least `step`.

@@ -93,6 +93,14 @@ impl Homes {
             Home::Shared { bytes, .. } => Err(Error::Bug(format!("{count} values of a state of {bytes} bytes"))),
         }
     }
+
+    /// Writes a state's values from its first byte on.
+    pub fn put(&mut self, index: usize, values: &[f32]) -> Result<()> {
+        match &mut self.states[index] {
+            Home::Own(block) => block.slice_mut(0, values.len()).map(|to| to.copy_from_slice(values)),
+            Home::Shared { .. } => Err(Error::Bug("a memory of linear attention on a device".into())),
+        }
+    }
 }
 
 fn state_bytes(manifest: &Manifest, index: usize) -> u64 {

@@ -275,6 +275,22 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Contents of the states whose names begin so, by index.
+    pub fn memories(&mut self, prefix: &str) -> Result<Vec<(usize, Vec<f32>)>> {
+        self.claim_memory()?;
+        let manifest = Arc::clone(&self.manifest);
+        let wanted = manifest.states.iter().enumerate().filter(|(_, s)| s.name.starts_with(prefix));
+        wanted.map(|(i, s)| Ok((i, self.homes.state(i, (u64::from(s.rows) * s.stride / 4) as usize)?))).collect()
+    }
+
+    /// Writes states back.
+    pub fn restore(&mut self, memories: &[(usize, Vec<f32>)]) -> Result<()> {
+        self.claim_memory()?;
+        memories.iter().try_for_each(|(index, values)| self.homes.put(*index, values))
+    }
+}
+
 fn find_port<'a>(phase: &'a Phase, name: &str) -> Result<&'a Port> {
     let mut ports = phase.inputs.iter().chain(&phase.outputs);
     ports.find(|p| p.name == name).ok_or_else(|| Error::Artifact(format!("phase {} has no port {name}", phase.name)))

@@ -47,14 +47,14 @@ impl Session {
                 Ok(None)
             }
             Err(Error::Cancelled) => {
-                self.context.rewind(answer.before);
+                self.rewind(answer.before)?;
                 self.finish(Some(Finish::Cancelled));
                 Ok(None)
             }
             Err(error) => {
-                self.context.rewind(answer.before);
+                let rewound = self.rewind(answer.before);
                 self.finish(None);
-                Err(error)
+                rewound.and(Err(error))
             }
         }
     }

@@ -21,13 +21,21 @@ pub(super) struct Mark {
     conversation: Conversation,
 }
 
+impl Mark {
+    /// Tokens that had run.
+    pub fn ran(&self) -> usize {
+        self.ran
+    }
+}
+
 impl Context {
     /// The current point.
     pub fn mark(&self) -> Mark {
         Mark { len: self.ids.len(), ran: self.ran, conversation: self.conversation }
     }
 
-    /// Forgets everything since `mark`. Rows of the KV cache behind `ran` are never read, so they may stay.
+    /// Forgets everything since `mark`. Rows of the KV cache behind `ran` are never read, so they may stay; memories of
+    /// linear attention are put back by [`super::model::Model::restore`].
     pub fn rewind(&mut self, mark: Mark) {
         self.ids.truncate(mark.len);
         self.ran = mark.ran;

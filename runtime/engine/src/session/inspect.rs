@@ -42,7 +42,7 @@ impl Session {
         Ok(logits)
     }
 
-    /// The vectors of a picture's slices, `[slices * queries, width]` row-major, and `width`. Clears the conversation.
+    /// The vectors of a picture's slices, `[vectors, width]` row-major, and `width`. Clears the conversation.
     ///
     /// # Errors
     /// The picture has more slices than the picture state holds, or as for [`Session::say`].
@@ -50,17 +50,18 @@ impl Session {
         self.reset();
         let most = self.model.limits.slices as usize;
         let pictures = vec![picture.clone()];
-        let plan = plan_all(&pictures, &self.model.policy, self.model.limits.patches)?;
+        let plan = plan_all(&pictures, &self.model.policy, self.model.limits.patches, self.model.queries)?;
         if plan.slices > most {
             return Err(Error::Input(format!("{} slices, this artifact holds {most} at a time", plan.slices)));
         }
         let mut slices = Slices::new(pictures);
         self.model.enter_vision()?;
-        for index in 0..plan.slices {
+        let mut rows = 0;
+        for _ in 0..plan.slices {
             let slice = slices.next(&self.model.policy)?;
-            self.model.encode(&slice, index)?;
+            rows += self.model.encode(&slice, rows)?;
         }
-        self.model.image_tokens(plan.slices)
+        self.model.image_tokens(rows)
     }
 
     /// Seconds per step since the artifact was opened with [`super::Options::profile`], longest first; empty without.

@@ -60,12 +60,13 @@ impl Session {
         self.reset();
         let most = (self.model.limits.slices as usize).max(1);
         let started = Instant::now();
-        let plan = plan_all(std::slice::from_ref(picture), &self.model.policy, self.model.limits.patches)?;
+        let plan =
+            plan_all(std::slice::from_ref(picture), &self.model.policy, self.model.limits.patches, self.model.queries)?;
         let mut slices = Slices::new(vec![picture.clone()]);
         self.model.enter_vision()?;
         for index in 0..plan.slices {
             let slice = slices.next(&self.model.policy)?;
-            self.model.encode(&slice, index % most)?;
+            self.model.encode(&slice, index % most * self.model.queries)?;
         }
         Ok((plan.slices, started.elapsed().as_secs_f64()))
     }

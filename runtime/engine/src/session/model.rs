@@ -1,7 +1,7 @@
 //! The phases of an artifact behind three verbs: encode a slice, prefill a chunk, decode a token.
 
 use crate::error::{Error, Result};
-use crate::image::{Policy, Slice, patchify, position_ids, position_weights, row_len};
+use crate::image::{Policy, Slice, nearest_ids, patchify, places, position_ids, position_weights, row_len};
 use crate::machine::Machine;
 use mcv_artifact::manifest::{ImagePolicy, Limits, Manifest, Positions};
 use std::sync::Arc;
@@ -9,13 +9,16 @@ use std::sync::Arc;
 /// State that carries picture vectors from `vision` to `prefill`.
 const IMAGE_TOKENS: &str = "image_tokens";
 
+/// Beginning of the names of states that sum up all tokens so far.
+const MEMORY: &str = "delta.";
+
 /// A machine whose phases are known by name.
 pub(super) struct Model {
     pub manifest: Arc<Manifest>,
     pub limits: Limits,
     /// How pictures are cut and normalized.
     pub policy: Policy,
-    /// Vectors per slice.
+    /// Vectors per slice, at most.
     pub queries: usize,
     positions: Positions,
     /// Rows, and columns, of the position table.
@@ -25,6 +28,8 @@ pub(super) struct Model {
     prefill: usize,
     decode: usize,
     logits: Vec<f32>,
+    /// What the memories held when the turn began; empty: they began with it.
+    kept: Vec<(usize, Vec<f32>)>,
 }
 
 impl Model {
@@ -43,9 +48,22 @@ impl Model {
             prefill: machine.phase("prefill")?,
             decode: machine.phase("decode")?,
             logits: vec![0.0; limits.vocab as usize],
+            kept: vec![],
             manifest,
             machine,
         })
+    }
+
+    /// Keeps the memories of linear attention as they are, for [`Model::restore`]: unlike a cache they can't be read up
+    /// to an earlier token. Without `any` there is nothing to keep: a memory begins anew at token 0.
+    pub fn keep(&mut self, any: bool) -> Result<()> {
+        self.kept = if any { self.machine.memories(MEMORY)? } else { vec![] };
+        Ok(())
+    }
+
+    /// Puts back what [`Model::keep`] kept.
+    pub fn restore(&mut self) -> Result<()> {
+        self.machine.restore(&std::mem::take(&mut self.kept))
     }
 
     /// Maps the vision weights, and only them.
@@ -53,8 +71,8 @@ impl Model {
         self.machine.enter(self.vision()?)
     }
 
-    /// Runs one slice; its vectors become rows `index * queries ..` of the picture state.
-    pub fn encode(&mut self, slice: &Slice, index: usize) -> Result<()> {
+    /// Runs one slice; its vectors become rows `slot ..` of the picture state. Returns how many there are.
+    pub fn encode(&mut self, slice: &Slice, slot: usize) -> Result<usize> {
         let vision = self.vision()?;
         let (rows, cols) = (slice.rows as usize, slice.cols as usize);
         let patches = rows * cols;
@@ -64,12 +82,19 @@ impl Model {
         }
         patchify(slice, &self.policy, port)?;
         self.fill_positions(vision, rows, cols)?;
-        let across: Vec<i32> = (0..patches).map(|p| (p % cols) as i32).collect();
-        let down: Vec<i32> = (0..patches).map(|p| (p / cols) as i32).collect();
-        self.fill(vision, "grid_rows", patches, down.into_iter())?;
-        self.fill(vision, "grid_cols", patches, across.into_iter())?;
-        let slot = index * self.queries;
-        self.machine.run(vision, &[("patches", patches as i64), ("slot", slot as i64)])
+        let places = places(rows, cols, &self.policy);
+        if self.policy.unit == 1 {
+            self.fill(vision, "grid_rows", patches, places.iter().map(|(row, _)| *row as i32))?;
+            self.fill(vision, "grid_cols", patches, places.iter().map(|(_, col)| *col as i32))?;
+        }
+        let vectors = self.policy.vectors(patches, self.queries);
+        if slot + vectors > self.limits.slices as usize * self.queries {
+            return Err(Error::Bug(format!("{vectors} vectors from row {slot} on leave the picture state")));
+        }
+        let [patches, joined, twice] = [patches, patches / 4, patches / 16].map(|n| n as i64);
+        let variables = [("patches", patches), ("patches_4", joined), ("patches_4_4", twice), ("slot", slot as i64)];
+        self.machine.run(vision, &variables)?;
+        Ok(vectors)
     }
 
     /// Runs one chunk of tokens from cache row `pos` on. `rows` says which of them are picture vectors: -1 for
@@ -101,12 +126,11 @@ impl Model {
         &self.logits
     }
 
-    /// The first `slices * queries` rows of the picture state, row-major, and their width.
-    pub fn image_tokens(&mut self, slices: usize) -> Result<(Vec<f32>, usize)> {
+    /// The first `rows` rows of the picture state, row-major, and their width.
+    pub fn image_tokens(&mut self, rows: usize) -> Result<(Vec<f32>, usize)> {
         let state = self.manifest.states.iter().find(|s| s.name == IMAGE_TOKENS);
         let width = state.map_or(0, |s| s.stride as usize / 4);
-        let count = slices * self.queries * width;
-        Ok((self.machine.state::<f32>(IMAGE_TOKENS, count)?, width))
+        Ok((self.machine.state::<f32>(IMAGE_TOKENS, rows * width)?, width))
     }
 
     /// Promised peak of a phase in bytes.
@@ -129,6 +153,12 @@ impl Model {
             Positions::Resampled => {
                 let port = self.machine.port::<f32>(phase, "position_weights", rows * cols)?;
                 Ok(position_weights(rows, cols, self.position_side, port)?)
+            }
+            Positions::Nearest => {
+                let (down, across) = (nearest_ids(rows, self.position_side), nearest_ids(cols, self.position_side));
+                let id = |(r, c): (usize, usize)| down[r] * self.position_side as i32 + across[c];
+                let ids: Vec<i32> = places(rows, cols, &self.policy).into_iter().map(id).collect();
+                self.fill(phase, "position_ids", rows * cols, ids.into_iter())
             }
             Positions::Unsaid => Err(Error::Bug("the manifest's check lets no unsaid positions pass".into())),
         }
@@ -184,6 +214,7 @@ fn policy(image: &ImagePolicy) -> Result<Policy> {
         scale_resolution: image.scale_resolution,
         patch: image.patch,
         slice_mode: image.slice_mode,
+        unit: image.unit.max(1),
         square: image.square,
         mean: channels("mean", &image.mean)?,
         std: channels("std", &image.std)?,

@@ -10,14 +10,16 @@ use std::time::Instant;
 pub(super) struct Plan {
     /// Columns and rows per picture.
     pub grids: Vec<Grid>,
+    /// Vectors per slice.
+    pub vectors: Vec<usize>,
     /// Slices of all pictures, overviews included.
     pub slices: usize,
     /// Patches of all slices.
     pub patches: usize,
 }
 
-/// Plans pictures without touching a pixel; `most` is the number of patches a slice may have.
-pub(super) fn plan_all(pictures: &[Rgb], policy: &Policy, most: u32) -> Result<Plan> {
+/// Plans pictures without touching a pixel; `most` is the number of patches a slice may have, `queries` of vectors.
+pub(super) fn plan_all(pictures: &[Rgb], policy: &Policy, most: u32, queries: usize) -> Result<Plan> {
     let mut all = Plan::default();
     for picture in pictures {
         let (width, height) = (picture.width(), picture.height());
@@ -32,7 +34,9 @@ pub(super) fn plan_all(pictures: &[Rgb], policy: &Policy, most: u32) -> Result<P
         let sizes = layout.patch_grids();
         all.grids.push(layout.grid());
         all.slices += sizes.len();
-        all.patches += sizes.iter().map(|(cols, rows)| *cols as usize * *rows as usize).sum::<usize>();
+        let patches = sizes.iter().map(|(cols, rows)| *cols as usize * *rows as usize);
+        all.vectors.extend(patches.clone().map(|n| policy.vectors(n, queries)));
+        all.patches += patches.sum::<usize>();
     }
     Ok(all)
 }

@@ -2,12 +2,13 @@
 
 use super::Session;
 use super::answer::Answer;
+use super::context::Mark;
 use super::pictures::{Slices, plan_all};
 use crate::error::{Error, Result};
 use crate::image::Rgb;
 use crate::stats::PhaseMemory;
 use crate::status::Status;
-use crate::text::{Prompt, Sampler};
+use crate::text::{Prompt, Sampler, Shown};
 use std::ops::Range;
 use std::time::Instant;
 
@@ -33,7 +34,11 @@ impl Session {
         self.stats = self.stats.next_turn();
         let pictures = std::mem::take(&mut self.pictures);
         let before = self.context.mark();
-        let sampler = self.begin(pictures, text, system).inspect_err(|_| self.context.rewind(before));
+        self.model.keep(before.ran() > 0)?;
+        let sampler = match self.begin(pictures, text, system) {
+            Ok(sampler) => Ok(sampler),
+            Err(why) => self.rewind(before).and(Err(why)),
+        };
         self.stats.context_tokens = self.context.ran;
         self.answer = Some(Answer::new(before, sampler?, &self.tokenizer, started));
         Ok(())
@@ -41,9 +46,10 @@ impl Session {
 
     fn begin(&mut self, pictures: Vec<Rgb>, text: &str, system: Option<&str>) -> Result<Sampler> {
         let sampler = Sampler::new(self.sampling)?;
-        let plan = plan_all(&pictures, &self.model.policy, self.model.limits.patches)?;
+        let plan = plan_all(&pictures, &self.model.policy, self.model.limits.patches, self.model.queries)?;
         let mut conversation = self.context.conversation;
-        let prompt = conversation.prompt(&self.chat, &self.tokenizer, &plan.grids, text, system)?;
+        let shown = Shown { grids: &plan.grids, vectors: &plan.vectors };
+        let prompt = conversation.prompt(&self.chat, &self.tokenizer, shown, text, system)?;
         self.ensure_room(&prompt, pictures.len())?;
         (self.stats.slices, self.stats.patches) = (plan.slices, plan.patches);
         let placed = self.place(prompt);
@@ -97,10 +103,11 @@ impl Session {
         let started = Instant::now();
         let cutting = slices.seconds;
         self.model.enter_vision()?;
-        for index in 0..count {
+        let mut rows = 0;
+        for _ in 0..count {
             self.cancel.check()?;
             let slice = slices.next(&self.model.policy)?;
-            self.model.encode(&slice, index)?;
+            rows += self.model.encode(&slice, rows)?;
         }
         let cutting = slices.seconds - cutting;
         self.stats.image_seconds += cutting;
@@ -131,14 +138,20 @@ impl Session {
         Ok(())
     }
 
+    /// Forgets everything since `mark`, the beginning of the turn.
+    pub(super) fn rewind(&mut self, mark: Mark) -> Result<()> {
+        self.context.rewind(mark);
+        self.model.restore()
+    }
+
     /// What a phase that is just done occupies.
     pub(super) fn memory(&self, phase: &str) -> PhaseMemory {
         PhaseMemory { mapped: self.model.machine.mapped(), promised: self.model.promised(phase), status: Status::now() }
     }
 }
 
-/// For each of `tokens` the row of the picture state that replaces it, -1 for text. Slots have equal lengths, so a
-/// slot's first row in the state follows from the slots before it.
+/// For each of `tokens` the row of the picture state that replaces it, -1 for text. A slot's first row in the state
+/// follows from the slots before it.
 fn image_rows(tokens: &Range<usize>, group: &[Range<usize>]) -> Vec<i32> {
     let mut rows = vec![-1; tokens.len()];
     let mut first = 0;

@@ -9,6 +9,22 @@ use super::{Part, TextError, Tokenizer};
 /// Slices of one picture as (columns, rows); `None` if it is shown to the model as a whole only.
 pub type Grid = Option<(u32, u32)>;
 
+/// What a turn shows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shown<'a> {
+    /// Each picture's grid.
+    pub grids: &'a [Grid],
+    /// Placeholders of each slice of all pictures, in order; empty: the template's number each.
+    pub vectors: &'a [usize],
+}
+
+/// Pictures whose slices have the template's number of placeholders each.
+impl<'a, G: AsRef<[Grid]> + ?Sized> From<&'a G> for Shown<'a> {
+    fn from(grids: &'a G) -> Self {
+        Shown { grids: grids.as_ref(), vectors: &[] }
+    }
+}
+
 /// More slices of one picture than any policy of the family cuts (they stop at 9).
 const MAX_SLICES: u64 = 1024;
 
@@ -155,14 +171,29 @@ impl Chat {
     /// # Errors
     /// [`TextError::Tokenizer`] if the tokenizer refuses a text.
     pub fn encode(&self, pieces: &[Piece], starts: bool, tokenizer: &Tokenizer) -> Result<Prompt, TextError> {
+        self.encode_sized(pieces, &[], starts, tokenizer)
+    }
+
+    /// As [`Chat::encode`] with as many placeholders as `vectors` says, see [`Shown::vectors`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn encode_sized(
+        &self,
+        pieces: &[Piece],
+        vectors: &[usize],
+        starts: bool,
+        tokenizer: &Tokenizer,
+    ) -> Result<Prompt, TextError> {
         let mut prompt = Prompt::default();
         for piece in pieces {
             let start = prompt.ids.len();
             match piece {
                 Piece::Token(id) => prompt.ids.push(*id),
                 Piece::Text(text) => tokenizer.append(text, starts && start == 0, &mut prompt.ids)?,
-                Piece::Image { .. } => {
-                    let end = start + self.template.image.queries as usize;
+                Piece::Image { slot } => {
+                    let own = self.template.image.queries as usize;
+                    let end = start + vectors.get(*slot as usize).copied().unwrap_or(own);
                     prompt.ids.resize(end, self.placeholder);
                     prompt.image_rows.push((start, end));
                 }
@@ -244,17 +275,17 @@ impl Conversation {
     ///
     /// # Errors
     /// As those two; the conversation stays as it was.
-    pub fn prompt(
+    pub fn prompt<'a>(
         &mut self,
         chat: &Chat,
         tokenizer: &Tokenizer,
-        images: &[Grid],
+        shown: impl Into<Shown<'a>>,
         text: &str,
         system: Option<&str>,
     ) -> Result<Prompt, TextError> {
-        let mut next = *self;
-        let pieces = next.turn(chat, images, text, system)?;
-        let prompt = chat.encode(&pieces, self.is_empty(), tokenizer)?;
+        let (mut next, shown) = (*self, shown.into());
+        let pieces = next.turn(chat, shown.grids, text, system)?;
+        let prompt = chat.encode_sized(&pieces, shown.vectors, self.is_empty(), tokenizer)?;
         *self = next;
         Ok(prompt)
     }

@@ -10,7 +10,7 @@ mod sample;
 mod stream;
 mod tokenizer;
 
-pub use chat::{Chat, Conversation, Grid, ImageTemplate, Piece, Prompt, Template};
+pub use chat::{Chat, Conversation, Grid, ImageTemplate, Piece, Prompt, Shown, Template};
 pub use preset::Preset;
 pub use sample::{Sampler, Sampling};
 pub use stream::TextStream;

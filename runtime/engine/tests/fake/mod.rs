@@ -80,6 +80,7 @@ fn policy() -> ImagePolicy {
         patch: 2,
         slice_mode: true,
         square: 0,
+        unit: 0,
         mean: vec![0.5; 3],
         std: vec![0.5; 3],
         position_side: 70,

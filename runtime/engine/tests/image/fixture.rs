@@ -9,6 +9,7 @@ pub fn policy() -> Policy {
         scale_resolution: 448,
         patch: 14,
         slice_mode: true,
+        unit: 1,
         square: 0,
         mean: [0.5; 3],
         std: [0.5; 3],
