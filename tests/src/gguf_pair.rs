@@ -89,11 +89,20 @@ pub fn rounded(values: &[f32]) -> Vec<f32> {
 /// # Errors
 /// A file can't be read or written.
 pub fn write(dir: &Path, kind: Kind) -> Result<()> {
+    write_with(dir, kind, |_| ())
+}
+
+/// As [`write`], the language model's file changed first.
+///
+/// # Errors
+/// As there.
+pub fn write_with(dir: &Path, kind: Kind, change: impl FnOnce(&mut Gguf)) -> Result<()> {
     let config: Json = serde_json::from_slice(&std::fs::read(dir.join("config.json"))?)?;
     let weights = weights(dir)?;
     let source = Source { config: &config, weights: &weights, kind };
     let mut llm = source.language();
     vocabulary(&mut llm, &config, &serde_json::from_slice(&std::fs::read(dir.join("tokenizer.json"))?)?);
+    change(&mut llm);
     std::fs::write(dir.join("model.gguf"), llm.bytes())?;
     std::fs::write(dir.join("mmproj-model.gguf"), source.vision().bytes())
 }

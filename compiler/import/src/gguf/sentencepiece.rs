@@ -43,10 +43,10 @@ pub(super) fn tokenizer(vocabulary: &Vocabulary) -> Result<Value> {
     )
 }
 
-/// Every way to make a piece of two, the best piece first; among equals the one with the longer left side, as
+/// Every way to make a piece, also one that users defined (spaces in a text are no such piece, their marks are), of two, the best piece first; among equals the one with the longer left side, as
 /// `transformers` orders them when it converts such a vocabulary.
 fn merges(vocabulary: &Vocabulary, scores: &[f64]) -> Vec<[String; 2]> {
-    let plain = || vocabulary.used().filter(|(_, _, kind)| *kind == Kind::Normal);
+    let plain = || vocabulary.used().filter(|(_, _, kind)| matches!(kind, Kind::Normal | Kind::UserDefined));
     let ids: HashMap<&str, usize> = plain().map(|(id, text, _)| (text, id)).collect();
     let mut found: Vec<(f64, &str, &str)> = Vec::new();
     for (id, text, _) in plain() {
