@@ -10,6 +10,7 @@ use mcv_ir::{Elem, Error, Kernel, Pointwise, Result};
 /// Most rows and panels a unit covers.
 const BLOCK_ROWS: u32 = 64;
 const BLOCK_PANELS: u32 = 4;
+const BLOCK_TILED_ROWS: u32 = 256;
 
 /// Emits the functions.
 pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule) -> Result<String> {
@@ -36,7 +37,8 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule) -> Re
         text.push('\n');
     }
     if shape.tiles {
-        text += &fill(include_str!("c/matmul_amx.c"), &values);
+        let long = weights::long(weight);
+        text += &fill(if long { include_str!("c/matmul_amx_long.c") } else { include_str!("c/matmul_amx.c") }, &values);
         text.push('\n');
     }
     text += &fill(include_str!("c/matmul.c"), &values);
@@ -80,7 +82,7 @@ impl Shape {
     fn values(&self) -> Vec<(&'static str, String)> {
         let panels = if self.gated { 2 } else { self.tile_n.max(self.alone) };
         let (begin, end) = match (self.tiles, self.near) {
-            (true, _) => (TILES.0.to_string(), TILES.1),
+            (true, _) => ("amx_state state;".to_string(), "amx_release(&state);"),
             (_, Some(operands)) => (NEAR.replace("@operands@", &operands.to_string()), ""),
             _ => (String::new(), ""),
         };
@@ -91,17 +93,27 @@ impl Shape {
             ("pair_panels", if self.gated { 2 } else { self.tile_n }.to_string()),
             ("pairs_put", self.pairs_put().into()),
             ("all_panels", if self.gated { "N / 32" } else { "mcv_div_up(N, 16)" }.into()),
-            ("block_m", (BLOCK_ROWS.div_ceil(self.tile_m) * self.tile_m).to_string()),
+            ("block_m", self.block_rows().to_string()),
             ("block_n", BLOCK_PANELS.to_string()),
             ("put", self.put_call().into()),
             ("row_loops", self.row_loops()),
             ("panel_loops", self.panel_loops()),
-            ("tiles_param", if self.tiles { "amx_state *tiles, " } else { "" }.into()),
+            ("tiled", if self.tiles { TILED } else { "" }.into()),
+            ("sixteen_bits", ["0x4B400000"; 16].join(", ")),
+            ("most_pairs", if self.gated { BLOCK_PANELS } else { BLOCK_PANELS / 2 }.to_string()),
+            ("pair_count", if self.gated { "(int)(p_end - p)" } else { "(int)((p_end - p + 1) / 2)" }.into()),
+            ("pair_panel", if self.gated { GATED_PAIR } else { PAIR }.into()),
+            ("pair_put", if self.gated { GATED_PAIR_PUT } else { PAIR_PUT }.into()),
             ("begin", begin),
             ("end", end.into()),
             ("down", down.into()),
             ("right", right.into()),
         ]
+    }
+
+    /// Rows a unit covers at most. By tiles more than else: weights are unpacked once a unit.
+    fn block_rows(&self) -> u32 {
+        if self.tiles { BLOCK_TILED_ROWS } else { BLOCK_ROWS.next_multiple_of(self.tile_m) }
     }
 
     fn put_call(&self) -> &'static str {
@@ -127,26 +139,19 @@ impl Shape {
         }
         let mut sizes = vec![self.tile_m];
         sizes.extend([8, 4, 2, 1].into_iter().filter(|&n| n < self.tile_m));
-        let by_tile = "for (; tiles && m + 16 <= end; m += 16) @symbol@_sixteen(c, tiles, panel, PANELS, m);\n";
-        let by_size = sizes
-            .iter()
-            .map(|n| format!("for (; m + {n} <= end; m += {n}) @symbol@_tile(c, panel, PANELS, m, {n});\n"));
-        (if self.tiles { by_tile } else { "" }).to_string() + &by_size.collect::<String>()
+        sizes.iter().map(|n| format!("for (; m + {n} <= end; m += {n}) @symbol@_tile(c, panel, PANELS, m, {n});\n")).collect()
     }
 
     /// Several panels at once, then one by one. A gated product takes panels of the left and the right half.
     fn panel_loops(&self) -> String {
-        let tiles = if self.tiles { "tiles, " } else { "" };
         if self.gated {
-            return format!(
-                "for (; p < p_end; p++) {{\n    const int64_t panel[] = {{p, p + panels}};\n    @symbol@_rows(c, {tiles}panel, 2, m, m_end);\n}}\n"
-            );
+            return "for (; p < p_end; p++) {\n    const int64_t panel[] = {p, p + panels};\n    @symbol@_rows(c, panel, 2, m, m_end);\n}\n".into();
         }
         let alone =
             format!("if (m_end - m == 1)\n{}", panel_loop(self.alone, "    ", "@symbol@_tile(c, panel, @n@, m, 1)"));
-        let call = format!("@symbol@_rows(c, {tiles}panel, @n@, m, m_end)");
-        let several = if self.tile_n > 1 && !self.one_row { panel_loop(self.tile_n, "", &call) } else { String::new() };
-        alone + &several + &panel_loop(1, "", &call)
+        let call = "@symbol@_rows(c, panel, @n@, m, m_end)";
+        let several = if self.tile_n > 1 && !self.one_row { panel_loop(self.tile_n, "", call) } else { String::new() };
+        alone + &several + &panel_loop(1, "", call)
     }
 }
 
@@ -161,10 +166,16 @@ const OUTER_LOOP: &str = "\
 for (const int fits = outer_fits(); fits && m + 1 < end; m += 16) @symbol@_outer(c, panel, PANELS, m, mcv_min(16, end - m));
 ";
 
-const TILES: (&str, &str) = (
-    "amx_state state, *tiles = M < 16 ? 0 : &state;\nconst amx_shapes shapes = amx_shapes_for(@depth@);\nif (tiles) amx_configure(tiles, &shapes);",
-    "if (tiles) amx_release(tiles);",
-);
+/// Rows that tiles leave are multiplied as without them.
+const TILED: &str = "m = @symbol@_tiled(c, &state, m, m_end, p, p_end);";
+/// Two panels of a step p to `p_end`: neighbours, the last one with itself.
+const PAIR: &str = "p + 2 * q, mcv_min(p + 2 * q + 1, p_end - 1)";
+const PAIR_PUT: &str = "\
+@symbol@_put(c, left, row, (p + 2 * q) * 16);
+if (p + 2 * q + 1 < p_end) @symbol@_put(c, right, row, (p + 2 * q + 1) * 16);";
+/// Of the left and the right half.
+const GATED_PAIR: &str = "p + q, p + q + panels";
+const GATED_PAIR_PUT: &str = "@symbol@_put(c, left, right, row, (p + q) * 16);";
 
 /// Rows of two floats beside their bytes where they are quantized.
 const NEAR: &str = "\

@@ -38,11 +38,10 @@ pub fn values(weight: &TensorType, schedule: &Schedule, product: &Product) -> Re
 fn four_bits(group: u16, ahead: u32) -> Values {
     let (half, steps, bytes) = (group / 2, group / 8, SCALES + 8 * u32::from(group));
     let unpack = [
-        format!("MCV_ALIGNED uint8_t bytes[{}];", 16 * u32::from(group)),
         format!("MCV_UNROLL for (int j = 0; j < {steps}; j++) {{"),
         "    const vb raw = vb_load(w + 32 + 64 * j);".into(),
-        "    vb_store(bytes + 64 * j, vb_low4(raw));".into(),
-        format!("    vb_store(bytes + 64 * ({steps} + j), vb_high4(raw));"),
+        "    vb_store(to + 64 * j, vb_less(vb_low4(raw), 8));".into(),
+        format!("    vb_store(to + 64 * ({steps} + j), vb_less(vb_high4(raw), 8));"),
         "}".into(),
     ];
     let octet_dot = [
@@ -70,25 +69,24 @@ fn eight_bits(group: u16, ahead: u32) -> Values {
         ("octet_dot", "dot[r][i] = octet_dot(dot[r][i], octet_bytes(raw), octet_load(x[r] + 8 * j));".into()),
         ("octet_columns", "column[j] = octet_bytes(raw);".into()),
         ("dot", "dot4(dot[r][p], raw, x)".into()),
-        ("unpack", IN_PLACE.into()),
+        ("unpack", EIGHT_BITS.replace("@steps@", &(group / 4).to_string())),
     ]);
     values
 }
 
-const IN_PLACE: &str = "const char *bytes = w + 32;";
+const EIGHT_BITS: &str =
+    "MCV_UNROLL for (int j = 0; j < @steps@; j++) vb_store(to + 64 * j, vb_less(vb_load(w + 32 + 64 * j), 128));";
 
 /// Groups of 32, 64 or 128.
 fn short(group: u16, bytes: u32, ahead: u32) -> Values {
     let lines = bytes.div_ceil(64);
     let prefetch =
         format!("if (ROWS == 1) MCV_UNROLL for (int i = 0; i < {lines}; i++) MCV_PREFETCH(w[p] + 64 * ({ahead} + i));");
-    let sum = "vf_fma(vf_from(vi_load(sums + 16 * r)), scale, vf_set(-@zero@.0f * s[groups]))";
     vec![
         ("group", group.to_string()),
         ("row_bytes", format!("mcv_div_up(K, {group}) * {}", group + 8)),
         ("group_bytes", bytes.to_string()),
         ("depth", group.min(64).to_string()),
-        ("amx_sum", sum.into()),
         ("prefetch", if ahead == 0 { String::new() } else { prefetch }),
     ]
 }
@@ -97,14 +95,10 @@ fn short(group: u16, bytes: u32, ahead: u32) -> Values {
 /// numbers: as floats they would lose their last bits.
 fn per_row(group: &str, ahead: u32) -> Values {
     let prefetch = format!("if (ROWS == 1) MCV_PREFETCH(w[p] + 16 * k + 64 * {ahead});");
-    let corrected = "vi_add(vi_load(sums + 16 * r), vi_set(-@zero@ * mcv_whole(s[groups], s[0])))";
     vec![
         ("group", group.into()),
         ("row_bytes", format!("{group} + 8")),
         ("group_bytes", format!("({SCALES} + 16 * {group})")),
-        ("depth", format!("({group} % 64 ? 32 : 64)")),
-        ("amx_sum", format!("vf_mul(vf_from({corrected}), scale)")),
         ("prefetch", if ahead == 0 { String::new() } else { prefetch }),
-        ("unpack", IN_PLACE.into()),
     ]
 }

@@ -96,7 +96,7 @@ fn gated_and_dense() -> Vec<Kernel> {
 fn amx_matmuls_mean_what_eval_says_with_modelled_tiles() {
     let flags = [level("avx512vnni").flags, &["-DMCV_AMX_MODEL"]].concat();
     if runs_here(level("avx512vnni")) {
-        check(level("amx"), &flags, &gated_and_dense(), &[1, 16, 33].map(|rows| Call { rows, context: rows, at: 0 }));
+        check(level("amx"), &flags, &gated_and_dense(), &[1, 9, 16, 33, 40].map(|rows| Call { rows, context: rows, at: 0 }));
     } else {
         skipped("this CPU has no AVX-512 VNNI, which the model runs on");
     }
@@ -117,6 +117,6 @@ fn amx_text_assembles() {
     let folder = tempfile::tempdir().expect("folder");
     let level = level("amx");
     let text = source(&CpuTarget::x86_64(), level, &gated_and_dense()[..1], Mode::Specialized);
-    assert!(text.contains("tdpbsud"));
+    assert!(text.contains("amx_dot"));
     Toolchain::find().expect("a C compiler").compile(&text, level, &folder.path().join("amx.so")).expect("assembled");
 }

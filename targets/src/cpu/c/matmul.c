@@ -1,4 +1,4 @@
-MCV_INLINE void @symbol@_rows(const mcv_call *c, @tiles_param@const int64_t *panel, const int PANELS, int64_t m, int64_t end) {
+MCV_INLINE void @symbol@_rows(const mcv_call *c, const int64_t *panel, const int PANELS, int64_t m, int64_t end) {
     @row_loops@
 }
 
@@ -14,9 +14,11 @@ MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
     @begin@
     for (int64_t u = begin; u < end; u++) {
         const int64_t down = @down@, right = @right@;
-        const int64_t m = down * @block_m@, m_end = mcv_min(M, m + @block_m@);
+        int64_t m = down * @block_m@;
+        const int64_t m_end = mcv_min(M, m + @block_m@);
         const int64_t p_end = mcv_min(panels, (right + 1) * @block_n@);
         int64_t p = right * @block_n@;
+        @tiled@
         @panel_loops@
     }
     @end@

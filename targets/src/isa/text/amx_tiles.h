@@ -1,22 +1,15 @@
-/* Assembly, because some compilers' intrinsics name 8 of the 64 bytes that `ldtilecfg` reads. */
+/* Assembly, because some compilers' intrinsics name 8 of the 64 bytes that `ldtilecfg` reads. Tiles are named by a
+   literal number. */
 typedef int amx_state;
 MCV_INLINE void amx_configure(amx_state *t, const amx_shapes *s) {
     (void)t;
     __asm__ volatile("ldtilecfg %0" ::"m"(*s));
 }
 MCV_INLINE void amx_release(amx_state *t) { (void)t; __asm__ volatile("tilerelease" ::: "memory"); }
-MCV_INLINE void amx_zero(amx_state *t) { (void)t; __asm__ volatile("tilezero %%tmm0" :::); }
-MCV_INLINE void amx_load_rows(amx_state *t, const void *p, int64_t stride) {
-    (void)t;
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm1" ::"r"(p), "r"(stride) : "memory");
-}
-MCV_INLINE void amx_load_panel(amx_state *t, const void *p) {
-    (void)t;
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm2" ::"r"(p), "r"((int64_t)64) : "memory");
-}
-/* 0 += 1 * 2, signed times unsigned. */
-MCV_INLINE void amx_dot(amx_state *t) { (void)t; __asm__ volatile("tdpbsud %%tmm2, %%tmm1, %%tmm0" :::); }
-MCV_INLINE void amx_store(amx_state *t, int32_t *p) {
-    (void)t;
-    __asm__ volatile("tilestored %%tmm0, (%0,%1,1)" ::"r"(p), "r"((int64_t)64) : "memory");
-}
+#define amx_zero(t, sum) __asm__ volatile("tilezero %%tmm" #sum :::)
+#define amx_load(t, tile, p, stride) \
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"((const void *)(p)), "r"((int64_t)(stride)) : "memory")
+#define amx_store(t, tile, p) __asm__ volatile("tilestored %%tmm" #tile ", (%0,%1,1)" ::"r"((void *)(p)), "r"((int64_t)64) : "memory")
+/* sum += rows * panel: signed times signed, signed times unsigned. */
+#define amx_dot(t, sum, rows, panel) __asm__ volatile("tdpbssd %%tmm" #panel ", %%tmm" #rows ", %%tmm" #sum :::)
+#define amx_dot_unsigned(t, sum, rows, panel) __asm__ volatile("tdpbsud %%tmm" #panel ", %%tmm" #rows ", %%tmm" #sum :::)
