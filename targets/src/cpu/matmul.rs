@@ -11,6 +11,7 @@ use mcv_ir::{Elem, Error, Kernel, Pointwise, Result};
 const BLOCK_ROWS: u32 = 64;
 const BLOCK_PANELS: u32 = 4;
 const BLOCK_TILED_ROWS: u32 = 256;
+const BLOCK_PAIRS: u32 = 4;
 
 /// Emits the functions.
 pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule) -> Result<String> {
@@ -37,7 +38,10 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule) -> Re
         text.push('\n');
     }
     if shape.tiles {
+        values.push(("result", kernel.args.len().to_string()));
         let long = weights::long(weight);
+        text += &fill(include_str!("c/matmul_amx_expect.c"), &values);
+        text.push('\n');
         text += &fill(if long { include_str!("c/matmul_amx_long.c") } else { include_str!("c/matmul_amx.c") }, &values);
         text.push('\n');
     }
@@ -94,13 +98,13 @@ impl Shape {
             ("pairs_put", self.pairs_put().into()),
             ("all_panels", if self.gated { "N / 32" } else { "mcv_div_up(N, 16)" }.into()),
             ("block_m", self.block_rows().to_string()),
-            ("block_n", BLOCK_PANELS.to_string()),
+            ("block_n", self.block_panels().to_string()),
             ("put", self.put_call().into()),
             ("row_loops", self.row_loops()),
             ("panel_loops", self.panel_loops()),
             ("tiled", if self.tiles { TILED } else { "" }.into()),
             ("sixteen_bits", ["0x4B400000"; 16].join(", ")),
-            ("most_pairs", if self.gated { BLOCK_PANELS } else { BLOCK_PANELS / 2 }.to_string()),
+            ("most_pairs", BLOCK_PAIRS.to_string()),
             ("pair_count", if self.gated { "(int)(p_end - p)" } else { "(int)((p_end - p + 1) / 2)" }.into()),
             ("pair_panel", if self.gated { GATED_PAIR } else { PAIR }.into()),
             ("pair_put", if self.gated { GATED_PAIR_PUT } else { PAIR_PUT }.into()),
@@ -109,6 +113,11 @@ impl Shape {
             ("down", down.into()),
             ("right", right.into()),
         ]
+    }
+
+    /// Panels a unit covers at most, of the left half where there are two.
+    fn block_panels(&self) -> u32 {
+        if self.tiles && !self.gated { 2 * BLOCK_PAIRS } else { BLOCK_PANELS }
     }
 
     /// Rows a unit covers at most. By tiles more than else: weights are unpacked once a unit.

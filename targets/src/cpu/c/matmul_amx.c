@@ -78,6 +78,18 @@ MCV_INLINE void @symbol@_chunk(const mcv_call *c, amx_state *t, const int8_t *by
         }
 }
 
+/* Finishes and stores rows m to m + live. */
+MCV_INLINE void @symbol@_finish(const mcv_call *c, int64_t m, int live, int64_t p, int64_t p_end, const float *acc) {
+    const int pairs = @pair_count@;
+    for (int r = 0; r < live; r++)
+        for (int q = 0; q < pairs; q++) {
+            const int64_t row = m + r;
+            const float *sum = acc + 1024 * q + r / 16 * 512 + r % 16 * 16;
+            const vf left = vf_load(sum), right = vf_load(sum + 256);
+            @pair_put@
+        }
+}
+
 /* Rows m to `end` times panels p to `p_end`, as far as tiles are worth it; the first row that is left. */
 MCV_OUTLINE int64_t @symbol@_tiled(const mcv_call *c, amx_state *t, int64_t m, int64_t end, int64_t p, int64_t p_end) {
     @sizes@
@@ -106,19 +118,15 @@ MCV_OUTLINE int64_t @symbol@_tiled(const mcv_call *c, amx_state *t, int64_t m, i
             const amx_shapes shapes = amx_shapes_for(@depth@, live);
             if (live != shaped) amx_configure(t, &shapes);
             shaped = live;
+            if (first + count == groups) @symbol@_expect(c, m, live, p, p_end);
             for (int q = 0; q < pairs; q++) {
                 float *sum = acc[(m - start) / 32][q];
                 for (int i = 0; first == 0 && i < 1024; i += 16) vf_store(sum + i, vf_set(0.0f));
                 if (live > 16) @symbol@_chunk(c, t, bytes[q][0][0], channel[q][0][0], count, first, m, live, sum, 1);
                 else @symbol@_chunk(c, t, bytes[q][0][0], channel[q][0][0], count, first, m, live, sum, 0);
             }
+            if (first + count == groups) @symbol@_finish(c, m, live, p, p_end, acc[(m - start) / 32][0]);
         }
     }
-    for (int64_t row = start; row < m; row++)
-        for (int q = 0; q < pairs; q++) {
-            const float *sum = acc[(row - start) / 32][q] + (row - start) % 32 / 16 * 512 + (row - start) % 16 * 16;
-            const vf left = vf_load(sum), right = vf_load(sum + 256);
-            @pair_put@
-        }
     return m;
 }

@@ -60,6 +60,29 @@ MCV_INLINE void @symbol@_chunk(const mcv_call *c, amx_state *t, const char *left
     }
 }
 
+/* Scales, finishes and stores rows m to m + live. */
+MCV_INLINE void @symbol@_finish(const mcv_call *c, int64_t m, int live, int64_t p, int64_t p_end, const int32_t *acc) {
+    @sizes@
+    const int64_t panels = @all_panels@, group = @group@;
+    const int pairs = @pair_count@;
+    (void)panels;
+    for (int r = 0; r < live; r++) {
+        const int64_t row = m + r;
+        const float *s = (const float *)(MCV_ROW(0, row) + group);
+        const vi shift = vi_set(-@zero@ * mcv_whole(s[1], s[0]));
+        const vf scale = vf_set(s[0]);
+        for (int q = 0; q < pairs; q++) {
+            const int64_t panel[2] = {@pair_panel@};
+            const int32_t *sum = acc + 1024 * q + r / 16 * 512 + r % 16 * 16;
+            const vf near = vf_load_f16((const uint16_t *)(c->arg[1].data + panel[0] * @group_bytes@));
+            const vf far = vf_load_f16((const uint16_t *)(c->arg[1].data + panel[1] * @group_bytes@));
+            const vf left = vf_mul(vf_mul(vf_from(vi_add(vi_load(sum), shift)), scale), near);
+            const vf right = vf_mul(vf_mul(vf_from(vi_add(vi_load(sum + 256), shift)), scale), far);
+            @pair_put@
+        }
+    }
+}
+
 /* Rows m to `end` times panels p to `p_end`, as far as tiles are worth it; the first row that is left. K goes by
    chunks, so that rows stay in the nearest cache while panels pass. */
 MCV_OUTLINE int64_t @symbol@_tiled(const mcv_call *c, amx_state *t, int64_t m, int64_t end, int64_t p, int64_t p_end) {
@@ -75,6 +98,7 @@ MCV_OUTLINE int64_t @symbol@_tiled(const mcv_call *c, amx_state *t, int64_t m, i
             const amx_shapes shapes = amx_shapes_for(64, live);
             if (live != shaped) amx_configure(t, &shapes);
             shaped = live;
+            if (k + chunk >= group) @symbol@_expect(c, m, live, p, p_end);
             for (int q = 0; q < pairs; q++) {
                 const int64_t panel[2] = {@pair_panel@};
                 const char *left = c->arg[1].data + panel[0] * @group_bytes@ + 32, *right = c->arg[1].data + panel[1] * @group_bytes@ + 32;
@@ -82,20 +106,7 @@ MCV_OUTLINE int64_t @symbol@_tiled(const mcv_call *c, amx_state *t, int64_t m, i
                 if (live > 16) @symbol@_chunk(c, t, left, right, k, mcv_min(group, k + chunk), m, live, sum, 1);
                 else @symbol@_chunk(c, t, left, right, k, mcv_min(group, k + chunk), m, live, sum, 0);
             }
-        }
-    }
-    for (int64_t row = start; row < m; row++) {
-        const float *s = (const float *)(MCV_ROW(0, row) + group);
-        const vi shift = vi_set(-@zero@ * mcv_whole(s[1], s[0]));
-        const vf scale = vf_set(s[0]);
-        for (int q = 0; q < pairs; q++) {
-            const int64_t panel[2] = {@pair_panel@};
-            const int32_t *sum = acc[(row - start) / 32][q] + (row - start) % 32 / 16 * 512 + (row - start) % 16 * 16;
-            const vf near = vf_load_f16((const uint16_t *)(c->arg[1].data + panel[0] * @group_bytes@));
-            const vf far = vf_load_f16((const uint16_t *)(c->arg[1].data + panel[1] * @group_bytes@));
-            const vf left = vf_mul(vf_mul(vf_from(vi_add(vi_load(sum), shift)), scale), near);
-            const vf right = vf_mul(vf_mul(vf_from(vi_add(vi_load(sum + 256), shift)), scale), far);
-            @pair_put@
+            if (k + chunk >= group) @symbol@_finish(c, m, live, p, p_end, acc[(m - start) / 32][0]);
         }
     }
     return m;
