@@ -30,19 +30,20 @@ fn has(feature: &str) -> bool {
         "avx512bw" => std::is_x86_feature_detected!("avx512bw"),
         "avx512vl" => std::is_x86_feature_detected!("avx512vl"),
         "avx512vnni" => std::is_x86_feature_detected!("avx512vnni"),
-        "amx-tile" | "amx-int8" => ask_for_tiles(),
+        "amx-tile" | "amx-int8" | "amx-bf16" => ask_for_tiles(),
         _ => false,
     }
 }
 
 /// Asks for AMX tiles; whether this process, and those threads that it starts from now on, may use them. They need the
-/// CPU's bits (leaf 7: EDX 24 tile, 25 int8) and the kernel's leave (`arch_prctl`, Linux' documentation of x86 xstate).
+/// CPU's bits (leaf 7: EDX 22 bf16, 24 tile, 25 int8) and the kernel's leave (`arch_prctl`, Linux' documentation of x86 xstate).
 pub fn ask_for_tiles() -> bool {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     {
         const ARCH_REQ_XCOMP_PERM: libc::c_int = 0x1023;
         const XFEATURE_XTILEDATA: libc::c_ulong = 18;
-        let able = std::arch::x86_64::__cpuid_count(7, 0).edx & (3 << 24) == 3 << 24;
+        const TILES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+        let able = std::arch::x86_64::__cpuid_count(7, 0).edx & TILES == TILES;
         // SAFETY: asks the kernel for permission to use tile registers; touches no memory of ours.
         able && unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
     }

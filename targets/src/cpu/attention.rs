@@ -23,14 +23,16 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
         return Err(Error::bug("attention without keys"));
     };
     let (elem, suffix) = spelling(k.elem)?;
-    let blocks = blocks(kernel, isa);
+    let (blocks, tiled) = (blocks(kernel, isa), tiled(kernel, isa));
+    let most = if tiled { most_tiled_rows(mode) } else { MOST_ROWS };
     let block = match blocks {
-        Some([rows, _]) => schedule.tile_m.clamp(rows, MOST_ROWS).next_multiple_of(rows),
+        Some([rows, _]) => schedule.tile_m.clamp(rows, most).next_multiple_of(rows),
         None => schedule.tile_m.clamp(1, MOST_DOTS),
     };
     let [rows, vectors] = blocks.unwrap_or([1, 1]);
+    let lanes = if tiled { 32 } else { 16 };
     let wide = match mode {
-        Mode::Specialized => (q.width() / heads.max(&1)).div_ceil(16) * 16,
+        Mode::Specialized => (q.width() / heads.max(&1)).next_multiple_of(lanes),
         Mode::Generic => MOST_HEAD,
     };
     let query = if kernel.args.len() > 3 { include_str!("c/query_rotated.c") } else { include_str!("c/query_plain.c") };
@@ -51,7 +53,12 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
         ("rows", rows.to_string()),
         ("vectors", vectors.to_string()),
         ("keys", (16 * vectors).to_string()),
-        ("tile", (16 * vectors).to_string()),
+        ("tile", if tiled { 64 } else { 16 * vectors }.to_string()),
+        ("lanes", lanes.to_string()),
+        ("begin", if tiled { TILES } else { "" }.to_string()),
+        ("end", if tiled { "amx_release(&state);" } else { "" }.to_string()),
+        ("state", if tiled { "&state, " } else { "" }.to_string()),
+        ("prepare", if tiled { PREPARE } else { "" }.replace("@symbol@", symbol)),
         ("fill", if rows > 1 { FILL } else { "" }.replace("@rows@", &rows.to_string())),
         ("seen_block", seen_block.to_string()),
         ("seen_row", seen_row.to_string()),
@@ -59,6 +66,7 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
     ];
     let halves = isa.halves && kernel.args.get(2).is_some_and(|v| sums_in_halves(v.elem, *causal));
     let products = match (blocks, halves) {
+        _ if tiled => include_str!("c/attention_amx.c").to_string(),
         (None, _) => include_str!("c/attention_dots.c").to_string(),
         (Some(_), false) => [SCORES, "\n", include_str!("c/attention_mix.c")].concat(),
         (Some(_), true) => [SCORES, "\n", include_str!("c/attention_mix_halves.c")].concat(),
@@ -66,6 +74,26 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
     let text = fill(include_str!("c/attention.c"), &[("products", products.trim_end().to_string())]);
     Ok(fill(&text, &values))
 }
+
+/// Whether products go by tiles of bf16: where sums in half precision are good enough too.
+fn tiled(kernel: &Kernel, isa: &Isa) -> bool {
+    let Op::Attention { causal, .. } = kernel.op else { return false };
+    isa.tiles && !one_token(kernel) && kernel.args.get(2).is_some_and(|v| sums_in_halves(v.elem, causal))
+}
+
+/// Rows of a unit that goes by tiles: keys are turned once a unit, but buffers for any head must fit the stack.
+fn most_tiled_rows(mode: Mode) -> u32 {
+    match mode {
+        Mode::Specialized => 256,
+        Mode::Generic => 128,
+    }
+}
+
+const TILES: &str = "\
+amx_state state;
+const amx_shapes shapes = amx_shapes_for(64, 32);
+amx_configure(&state, &shapes);";
+const PREPARE: &str = "@symbol@_prepare(q, (int)mcv_div_up(rows, 32) * 32, wide);";
 
 /// Whether values may be summed in half precision: those that are stored so, and those of pictures.
 fn sums_in_halves(values: Elem, causal: bool) -> bool {
@@ -77,13 +105,20 @@ const SCORES: &str = include_str!("c/attention_blocks.c");
 
 /// Rows and vectors of 16 keys that are multiplied at once; none where rows take dot products.
 fn blocks(kernel: &Kernel, isa: &Isa) -> Option<[u32; 2]> {
-    let one_token = kernel.args.first().and_then(|q| q.shape.first()).and_then(Dim::known) == Some(1);
-    isa.blocks.filter(|_| !one_token)
+    if tiled(kernel, isa) { Some([32, 1]) } else { isa.blocks.filter(|_| !one_token(kernel)) }
+}
+
+fn one_token(kernel: &Kernel) -> bool {
+    kernel.args.first().and_then(|q| q.shape.first()).and_then(Dim::known) == Some(1)
 }
 
 /// Schedules: query rows per unit, the usual number first.
 pub fn schedules(kernel: &Kernel, isa: &Isa) -> Vec<u32> {
-    if blocks(kernel, isa).is_some() { vec![64, 32, 16] } else { vec![16, 8, 4] }
+    match blocks(kernel, isa) {
+        _ if tiled(kernel, isa) => vec![256, 128, 64],
+        Some(_) => vec![64, 32, 16],
+        None => vec![16, 8, 4],
+    }
 }
 
 /// Rows that complete the last few.

@@ -1,4 +1,4 @@
-//! AMX-INT8: tiles of 16 rows for quantized products of many rows, everything else as `avx512vnni`. The process must
+//! AMX: tiles of 16 rows for quantized products and attention of many rows, everything else as `avx512vnni`. The process must
 //! have asked the system for tile data (Linux: `arch_prctl(ARCH_REQ_XCOMP_PERM, 18)`) before it calls such a kernel.
 
 use super::{BY_FOURS, Isa};
@@ -7,7 +7,7 @@ use mcv_ir::target::Level;
 /// Its name and flags.
 pub const LEVEL: Level = Level {
     name: "amx",
-    needs: &["avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512vnni", "amx-tile", "amx-int8"],
+    needs: &["avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512vnni", "amx-tile", "amx-int8", "amx-bf16"],
     flags: &[
         "-mavx2",
         "-mfma",
@@ -18,6 +18,7 @@ pub const LEVEL: Level = Level {
         "-mavx512vnni",
         "-mamx-tile",
         "-mamx-int8",
+        "-mamx-bf16",
     ],
 };
 /// The table. With the macro `MCV_AMX_MODEL` the tile instructions are replaced by their meaning in C.

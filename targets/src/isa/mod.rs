@@ -22,7 +22,7 @@ pub struct Isa {
     pub text: &'static [&'static str],
     /// Rows of activations whose sums fit the registers beside one panel of weights.
     pub tile_m: u32,
-    /// Whether quantized matrix products may use the tile vocabulary (`amx_*`).
+    /// Whether quantized matrix products, and attention whose sums may be of half precision, use tiles (`amx_*`).
     pub tiles: bool,
     /// Whether weights are best fetched ahead by instructions: not where the hardware follows every stream.
     pub prefetch: bool,

@@ -67,6 +67,10 @@ impl Runner for HostRunner {
         self.call(job).map(|(_, result)| result)
     }
 
+    fn sums_in_halves(&self) -> bool {
+        self.level == "amx"
+    }
+
     fn updated(&self, job: &Job, port: usize) -> Option<Result<Vec<u8>, String>> {
         Some(self.call(job).map(|(mut args, _)| args.swap_remove(port)))
     }
@@ -105,7 +109,7 @@ pub fn missing(level: &Level) -> Vec<&'static str> {
         "avx512bw" => is_x86_feature_detected!("avx512bw"),
         "avx512vl" => is_x86_feature_detected!("avx512vl"),
         "avx512vnni" => is_x86_feature_detected!("avx512vnni"),
-        "amx-tile" | "amx-int8" => tiles(),
+        "amx-tile" | "amx-int8" | "amx-bf16" => tiles(),
         _ => false,
     };
     level.needs.iter().copied().filter(|n| !has(n)).collect()
@@ -122,15 +126,15 @@ pub fn runs_here(level: &Level) -> bool {
     cfg!(target_arch = "x86_64") && missing(level).is_empty()
 }
 
-/// Linux: whether the CPU has AMX-INT8 and the system lets this process use its tiles.
+/// Linux: whether the CPU has AMX and the system lets this process use its tiles.
 #[cfg(target_arch = "x86_64")]
 fn tiles() -> bool {
-    const TILE_AND_INT8: u32 = 1 << 24 | 1 << 25;
+    const TILES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
     const SYS_ARCH_PRCTL: libc::c_long = 158;
     const REQUEST_PERMISSION: libc::c_int = 0x1023;
     const TILE_DATA: libc::c_ulong = 18;
     let features = std::arch::x86_64::__cpuid_count(7, 0).edx;
     // SAFETY: the call takes two numbers and changes only this process's permission.
-    features & TILE_AND_INT8 == TILE_AND_INT8
+    features & TILES == TILES
         && unsafe { libc::syscall(SYS_ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) } == 0
 }

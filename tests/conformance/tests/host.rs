@@ -86,29 +86,30 @@ fn plain_lanes_mean_what_eval_says() {
     check(level("portable"), &flags, &cases::row_ops(PANELS)[..12], &[Call { rows: 3, context: 3, at: 1 }]);
 }
 
-/// Quantized products that take tiles: 4 bits alone, gated, in groups of 128, and 8 bits.
+/// Quantized products by groups that take tiles: 4 bits alone, gated, in groups of 128, and 8 bits.
 fn gated_and_dense() -> Vec<Kernel> {
     let mut all = cases::matmuls(PANELS);
     [7, 4, 3, 1].map(|i| all.swap_remove(i)).into()
 }
 
 #[test]
-fn amx_matmuls_mean_what_eval_says_with_modelled_tiles() {
+fn amx_kernels_mean_what_eval_says_with_modelled_tiles() {
     let flags = [level("avx512vnni").flags, &["-DMCV_AMX_MODEL"]].concat();
     if runs_here(level("avx512vnni")) {
-        check(level("amx"), &flags, &gated_and_dense(), &[1, 9, 16, 33, 40].map(|rows| Call { rows, context: rows, at: 0 }));
+        let kernels = [gated_and_dense(), cases::per_row(PANELS)[..2].to_vec(), cases::attention()[..3].to_vec()].concat();
+        check(level("amx"), &flags, &kernels, &[1, 9, 16, 33, 40].map(|rows| Call { rows, context: rows, at: 0 }));
     } else {
         skipped("this CPU has no AVX-512 VNNI, which the model runs on");
     }
 }
 
 #[test]
-fn amx_matmuls_run_where_the_cpu_has_tiles() {
+fn amx_kernels_mean_what_eval_says_where_the_cpu_has_tiles() {
     let level = level("amx");
     if runs_here(level) {
-        check(level, level.flags, &cases::matmuls(PANELS), &by_rows());
+        check_all(level, level.flags);
     } else {
-        skipped("this CPU has no AMX-INT8 or the system refuses its tiles");
+        skipped("this CPU has no AMX or the system refuses its tiles");
     }
 }
 

@@ -25,7 +25,7 @@ fn detect(name: &str) -> bool {
         "avx512vl" => std::is_x86_feature_detected!("avx512vl"),
         "avx512dq" => std::is_x86_feature_detected!("avx512dq"),
         "avx512vnni" => std::is_x86_feature_detected!("avx512vnni"),
-        "amx-tile" | "amx-int8" => amx::usable(),
+        "amx-tile" | "amx-int8" | "amx-bf16" => amx::usable(),
         _ => false,
     }
 }
@@ -50,10 +50,12 @@ fn detect(_: &str) -> bool {
 
 #[cfg(target_arch = "x86_64")]
 mod amx {
-    /// AMX tiles need the CPU's bits (leaf 7: EDX 24 tile, 25 int8) and the kernel's leave (`arch_prctl`).
+    const TILES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+
+    /// AMX tiles need the CPU's bits (leaf 7: EDX 22 bf16, 24 tile, 25 int8) and the kernel's leave (`arch_prctl`).
     pub fn usable() -> bool {
         let leaf = std::arch::x86_64::__cpuid_count(7, 0);
-        leaf.edx & (3 << 24) == 3 << 24 && permitted()
+        leaf.edx & TILES == TILES && permitted()
     }
 
     #[cfg(target_os = "linux")]

@@ -8,7 +8,7 @@ MCV_INLINE void @symbol@_fetch(float *to, const char *p, int64_t stride, int cou
 /* Query row r of a key head: token r / G, head r % G of the G heads that share the keys. */
 MCV_INLINE void @symbol@_query(const mcv_call *c, float *to, int64_t shared, int64_t r) {
     @sizes@
-    const int64_t G = H / KV, wide = mcv_div_up(D, 16) * 16;
+    const int64_t G = H / KV, wide = mcv_div_up(D, @lanes@) * @lanes@;
     const float *q = (const float *)MCV_ROW(0, r / G) + (shared * G + r % G) * D;
     const vf scale = vf_set(SCALE);
     for (int64_t i = 0; i < wide; i++) to[i] = 0.0f;
@@ -50,9 +50,10 @@ MCV_API int64_t @symbol@_units(const mcv_call *c) {
 MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
     @sizes@
     const int64_t G = H / KV, block = M == 1 ? @block_one@ : @block@, blocks = mcv_div_up(M * G, block);
-    const int64_t wide = mcv_div_up(D, 16) * 16;
+    const int64_t wide = mcv_div_up(D, @lanes@) * @lanes@;
     MCV_ALIGNED float q[@block@ * @wide@], out[@block@ * @wide@], tile[@tile@ * @wide@], s[@block@ * 64];
     float most[@block@], total[@block@];
+    @begin@
     for (int64_t u = begin; u < end; u++) {
         const int64_t shared = u / blocks, start = u % blocks * block;
         const int rows = (int)mcv_min(block, M * G - start);
@@ -63,12 +64,13 @@ MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
             total[r] = 0.0f;
         }
         @fill@
+        @prepare@
         const int64_t seen = @seen_block@;
         for (int64_t first = 0; first < seen; first += 64) {
-            @symbol@_scores(c, q, s, tile, shared, rows, first, seen);
+            @symbol@_scores(c, @state@q, s, tile, shared, rows, first, seen);
             for (int r = 0; r < rows; r++)
                 @symbol@_weigh(s + r * 64, @seen_row@ - first, most + r, total + r, out + r * wide, wide);
-            @symbol@_mix(c, s, out, tile, shared, rows, first, seen);
+            @symbol@_mix(c, @state@s, out, tile, shared, rows, first, seen);
         }
         for (int r = 0; r < rows; r++) {
             const int64_t m = (start + r) / G, head = (shared * G + (start + r) % G) * D;
@@ -77,4 +79,5 @@ MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
             for (int64_t i = 0; i < D; i += 16) vf_store_n(y + i, vf_mul(vf_load(out + r * wide + i), factor), mcv_count(D, i));
         }
     }
+    @end@
 }

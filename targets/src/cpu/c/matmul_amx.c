@@ -45,8 +45,8 @@ MCV_INLINE void @symbol@_chunk(const mcv_call *c, amx_state *t, const int8_t *by
                     if (TALL) {
                         amx_load(t, 5, x + 16 * stride + at * depth, stride);
                         if (part == 0) {
-                            amx_store(t, 2, before + 512);
-                            amx_store(t, 3, before + 768);
+                            amx_store(t, 2, before + 512, 64);
+                            amx_store(t, 3, before + 768, 64);
                             amx_load(t, 2, @symbol@_bits, 0);
                             amx_load(t, 3, @symbol@_bits, 0);
                         }
@@ -57,12 +57,12 @@ MCV_INLINE void @symbol@_chunk(const mcv_call *c, amx_state *t, const int8_t *by
                     amx_load(t, 6, ahead, 64);
                     amx_load(t, 7, ahead + 16 * @group@, 64);
                 }
-                amx_store(t, 0, to);
-                amx_store(t, 1, to + 256);
+                amx_store(t, 0, to, 64);
+                amx_store(t, 1, to + 256, 64);
                 before = to;
             } else if (TALL && b == count) {
-                amx_store(t, 2, before + 512);
-                amx_store(t, 3, before + 768);
+                amx_store(t, 2, before + 512, 64);
+                amx_store(t, 3, before + 768, 64);
             }
             if (step == 0) continue;
             const int done = 2 * (step - 1);

@@ -52,11 +52,11 @@ MCV_INLINE void @symbol@_chunk(const mcv_call *c, amx_state *t, const char *left
             amx_dot_unsigned(t, 3, 5, 7);
         }
     }
-    amx_store(t, 0, acc);
-    amx_store(t, 1, acc + 256);
+    amx_store(t, 0, acc, 64);
+    amx_store(t, 1, acc + 256, 64);
     if (TALL) {
-        amx_store(t, 2, acc + 512);
-        amx_store(t, 3, acc + 768);
+        amx_store(t, 2, acc + 512, 64);
+        amx_store(t, 3, acc + 768, 64);
     }
 }
 

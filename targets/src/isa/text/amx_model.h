@@ -1,4 +1,4 @@
-/* What the tile instructions mean, as C; see "TDPBSSD", "TDPBSUD", "TILELOADD", "LDTILECFG" in the vendor's manual. */
+/* What the tile instructions mean, as C; see "TDPBSSD", "TDPBSUD", "TDPBF16PS", "TILELOADD", "LDTILECFG" in the vendor's manual. */
 typedef struct { amx_shapes shapes; int configured; uint8_t tile[8][16][64]; } amx_state;
 
 static void amx_configure(amx_state *t, const amx_shapes *s) {
@@ -30,6 +30,23 @@ static void amx_products(amx_state *t, int sums, int rows, int panel, int is_sig
 }
 static void amx_dot(amx_state *t, int sums, int rows, int panel) { amx_products(t, sums, rows, panel, 1); }
 static void amx_dot_unsigned(amx_state *t, int sums, int rows, int panel) { amx_products(t, sums, rows, panel, 0); }
-static void amx_store(amx_state *t, int tile, void *p) {
-    for (int r = 0; r < t->shapes.rows[tile]; r++) memcpy((char *)p + 64 * r, t->tile[tile][r], t->shapes.bytes[tile]);
+static float amx_bf16(const uint8_t *p) {
+    uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 24;
+    float x;
+    memcpy(&x, &bits, 4);
+    return x;
+}
+static void amx_dot_bf16(amx_state *t, int sums, int rows, int panel) {
+    if (!t->configured || t->shapes.rows[panel] * 4 != t->shapes.bytes[rows]) return;
+    for (int m = 0; m < t->shapes.rows[sums]; m++)
+        for (int n = 0; n < t->shapes.bytes[sums] / 4; n++) {
+            float sum;
+            memcpy(&sum, &t->tile[sums][m][4 * n], 4);
+            for (int k = 0; k < t->shapes.bytes[rows]; k += 2)
+                sum += amx_bf16(&t->tile[rows][m][k]) * amx_bf16(&t->tile[panel][k / 4][4 * n + k % 4]);
+            memcpy(&t->tile[sums][m][4 * n], &sum, 4);
+        }
+}
+static void amx_store(amx_state *t, int tile, void *p, int64_t stride) {
+    for (int r = 0; r < t->shapes.rows[tile]; r++) memcpy((char *)p + stride * r, t->tile[tile][r], t->shapes.bytes[tile]);
 }

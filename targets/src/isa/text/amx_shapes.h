@@ -1,4 +1,4 @@
-/* Tiles of AMX-INT8. 0 to 3: 16x16 sums, of the upper and the lower rows times the left and the right panel;
+/* Tiles of AMX. 0 to 3: 16x16 sums, of the upper and the lower rows times the left and the right panel;
    4, 5: up to 16 rows of activations each, upper and lower; 6, 7: two panels' weights.
    State is per thread: shapes are set before the first tile instruction and released at a kernel's end. */
 typedef struct {
@@ -19,3 +19,21 @@ MCV_INLINE vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 MCV_INLINE vi vi_add(vi x, vi y) { return _mm512_add_epi32(x, y); }
 MCV_INLINE void vb_store(void *p, vb x) { _mm512_storeu_si512(p, x); }
 MCV_INLINE vb vb_less(vb x, int n) { return _mm512_sub_epi8(x, _mm512_set1_epi8((char)n)); }
+/* bf16 by rounding halves up: 16 values; the same and what rounding left; two rows' values in turns. */
+MCV_INLINE vi bf_round(vf x) { return _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000)); }
+MCV_INLINE vf bf_rest(vf x, vi rounded) {
+    return _mm512_sub_ps(x, _mm512_castsi512_ps(_mm512_and_si512(rounded, _mm512_set1_epi32((int)0xFFFF0000))));
+}
+MCV_INLINE void bf_put(uint16_t *p, vi x) { _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(x, 16))); }
+MCV_INLINE void bf_store(uint16_t *p, vf x) { bf_put(p, bf_round(x)); }
+MCV_INLINE void bf_split(uint16_t *first, uint16_t *rest, vf x) {
+    const vi rounded = bf_round(x);
+    bf_put(first, rounded);
+    bf_store(rest, bf_rest(x, rounded));
+}
+MCV_INLINE vi bf_blend(vi even, vi odd) { return _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(even, 16), odd); }
+MCV_INLINE void bf_pairs(uint16_t *first, uint16_t *rest, vf even, vf odd) {
+    const vi x = bf_round(even), y = bf_round(odd);
+    vb_store(first, bf_blend(x, y));
+    vb_store(rest, bf_blend(bf_round(bf_rest(even, x)), bf_round(bf_rest(odd, y))));
+}
