@@ -2,10 +2,11 @@
 
 use mcv_compile::recipe;
 use mcv_import::Imported;
+use mcv_import::config::Canvas;
 use mcv_ir::eval::Trace;
 use mcv_ir::{Error, HostTensor, Machine, Program, Result, Source};
 use mcv_passes::pass::{Context, run_passes};
-use mcv_runtime::image::{self, Policy, Rgb, Slice};
+use mcv_runtime::image::{self, Crop, Markers, Place, Policy, Rgb, Slice};
 use mcv_targets::cpu::CpuTarget;
 
 /// The program after all passes for x86-64 by a built-in recipe.
@@ -55,20 +56,28 @@ fn ints(values: impl IntoIterator<Item = i32>) -> HostTensor {
     HostTensor { shape: vec![data.len()], data }
 }
 
+fn coordinates(places: &[Place]) -> HostTensor {
+    HostTensor { shape: vec![places.len(), 3], data: places.as_flattened().iter().map(|v| *v as f32).collect() }
+}
+
 /// A program with its weights and states.
 pub struct Evaluator<'m> {
     imported: &'m Imported,
     machine: Machine<'m>,
+    /// Rows and columns of patches of the slices that were encoded.
+    encoded: Vec<(usize, usize)>,
+    /// The next token's place, where the model has canvases.
+    next: i32,
 }
 
 impl<'m> Evaluator<'m> {
     /// Loads the weights of `program`, which comes from `imported`.
     pub fn new(imported: &'m Imported, program: &'m Program) -> Self {
         let machine = Machine::new(program, &|source| load(imported, source)).expect("weights load");
-        Evaluator { imported, machine }
+        Evaluator { imported, machine, encoded: vec![], next: 0 }
     }
 
-    /// Encodes a slice, all slices being of one size; the value of each node.
+    /// Encodes slice `index`, those before it being encoded; the value of each node.
     pub fn encode(&mut self, index: usize, slice: &Slice) -> Trace {
         let (rows, cols) = (slice.rows as usize, slice.cols as usize);
         let side = self.imported.config.vision.position_side() as usize;
@@ -92,7 +101,9 @@ impl<'m> Evaluator<'m> {
             ("grid_rows", ints(places.iter().map(|(row, _)| *row as i32))),
             ("grid_cols", ints(places.iter().map(|(_, col)| *col as i32))),
         ];
-        let slot = index as u32 * self.vectors_of(rows * cols) as u32;
+        self.encoded.truncate(index);
+        let slot = self.encoded.iter().map(|(r, c)| self.vectors_of(r * c)).sum::<usize>() as u32;
+        self.encoded.push((rows, cols));
         self.machine.trace("vision", &[("slot", slot)], &inputs).expect("vision runs").1
     }
 
@@ -109,17 +120,32 @@ impl<'m> Evaluator<'m> {
 
     /// Logits after a prompt; `rows` as for [`mcv_runtime::Session::forward_logits`].
     pub fn prefill(&mut self, ids: &[u32], rows: &[i32]) -> Vec<f32> {
+        let places = self.places(ids, rows);
+        self.next = places.last().map_or(0, |place| place[0] + 1);
         let inputs = [
             ("token_ids", ints(ids.iter().map(|id| *id as i32))),
+            ("canvas", coordinates(&places)),
             ("positions", ints(0..ids.len() as i32)),
             ("image_rows", ints(rows.iter().copied())),
         ];
         self.run("prefill", 0, &inputs)
     }
 
-    /// Logits after one more token at cache row `at`.
+    /// Places on canvases, where the model has them.
+    fn places(&self, ids: &[u32], rows: &[i32]) -> Vec<Place> {
+        let Some(canvas) = &self.imported.config.canvas else { return vec![[0; 3]; ids.len()] };
+        let Canvas { image_start, image_end, slice_start, slice_end, newline } = *canvas;
+        let unit = self.imported.config.vision.unit() as usize;
+        let crop = |(tokens, (r, c)): (_, &(usize, usize))| Crop { tokens, rows: r / unit, cols: c / unit };
+        let crops: Vec<Crop> = image::slots(rows).into_iter().zip(&self.encoded).map(crop).collect();
+        image::canvas_places(ids, &crops, &Markers { image_start, image_end, slice_start, slice_end, newline }, 0)
+    }
+
+    /// Logits after one more token at cache row `at`, text behind what was told before.
     pub fn decode(&mut self, id: u32, at: usize) -> Vec<f32> {
-        let inputs = [("token_ids", ints([id as i32])), ("positions", ints([at as i32]))];
+        let place = coordinates(&[[self.next; 3]]);
+        self.next += 1;
+        let inputs = [("token_ids", ints([id as i32])), ("canvas", place), ("positions", ints([at as i32]))];
         self.run("decode", at as u32, &inputs)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::emit::Library;
 use mcv_artifact::manifest as m;
-use mcv_import::config::Tower;
+use mcv_import::config::{Canvas, Tower};
 use mcv_import::{ChatTemplate, Imported};
 use mcv_ir::plan::{ArenaBuffer, PhasePlan, Place, Plan, Port, Size, Step};
 use mcv_ir::{Dim, Error, Op, Program, Result, WeightId, encode};
@@ -65,7 +65,13 @@ pub fn build(parts: &Parts) -> Result<m::Manifest> {
         generation: Some(generation(imported)),
         limits: Some(limits(parts)),
         units,
+        canvas: config.canvas.as_ref().map(canvas),
     })
+}
+
+fn canvas(c: &Canvas) -> m::Canvas {
+    let Canvas { image_start, image_end, slice_start, slice_end, newline } = *c;
+    m::Canvas { image_start, image_end, slice_start, slice_end, newline }
 }
 
 /// Units beside the CPU, by first use.

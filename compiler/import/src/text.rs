@@ -1,6 +1,6 @@
 //! What the runtime needs to know about text: tokenizer, prompt schema, stop tokens.
 
-use crate::config::{Json, ModelConfig, Version};
+use crate::config::{Canvas, Json, ModelConfig, Version};
 use crate::error::{ImportError, Result};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -97,6 +97,9 @@ impl TextFacts {
                 return Err(ImportError::new(&path, field, why));
             }
         }
+        if let Some(canvas) = &config.canvas {
+            markers(&path, canvas, &json, &tokens)?;
+        }
         let mut stop: Vec<u32> = config.generation.eos.clone();
         stop.extend(chat.stop.iter().filter_map(|s| tokens.get(s.as_str())));
         stop.sort_unstable();
@@ -116,6 +119,24 @@ impl TextFacts {
             }
         }
     }
+}
+
+/// Refuses ids that are other tokens here than those prompts are written with. A line break is `Ċ` where a token is
+/// written byte by byte.
+fn markers(path: &Path, canvas: &Canvas, json: &Value, tokens: &HashMap<String, u32>) -> Result<()> {
+    let plain = |text: &str| json["model"]["vocab"][text].as_u64().and_then(|id| u32::try_from(id).ok());
+    for (key, id, text) in canvas.named() {
+        let found = match text {
+            "\n" => plain("\u{10a}").or_else(|| plain(text)).or(tokens.get(text).copied()),
+            _ => tokens.get(text).copied(),
+        };
+        if found != Some(id) {
+            let here = found.map_or("no token".to_string(), |id| format!("token {id}"));
+            let why = format!("{text:?} is {here} here, config.json's {key} is {id}: wrong tokenizer?");
+            return Err(ImportError::new(path, if text == "\n" { "model.vocab" } else { "added_tokens" }, why));
+        }
+    }
+    Ok(())
 }
 
 /// The token that the tokenizer puts before every text by itself: its post-processor's, else `add_bos_token`'s.

@@ -53,7 +53,10 @@ impl Kernel {
             Op::Gather => vec![("M", self.arg_dim(1, 0)), ("D", width(0)), ("R", rows)],
             Op::MergeRows => vec![("M", rows), ("D", width(0)), ("R", self.arg_dim(1, 0))],
             Op::RmsNorm { groups, .. } => vec![("M", rows), ("D", width(0)), ("G", Dim::Is(*groups))],
-            Op::RopeTable { .. } => vec![("M", rows), ("D", Dim::Is(self.result.width()))],
+            Op::RopeTable { .. } => {
+                let coordinates = if self.args.first().is_some_and(|t| t.shape.len() > 1) { width(0) } else { Dim::Is(1) };
+                vec![("M", rows), ("D", Dim::Is(self.result.width())), ("P", coordinates)]
+            }
             Op::Rope { heads } => vec![("M", rows), ("D", width(0)), ("H", Dim::Is(*heads))],
             Op::Store { .. } => {
                 let table = self.args.get(1).map_or(0, TensorType::width);

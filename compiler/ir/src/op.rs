@@ -100,7 +100,8 @@ pub enum Op {
         /// Parts of a row that are normalized alone (per-head norms).
         groups: u32,
     },
-    /// `(positions i32 [M], inv_freq [d/2])` -> `[M, d]`: `cos(p f)` then `sin(p f)`, both times `scale`.
+    /// `(positions i32 [M], inv_freq [d/2])` -> `[M, d]`: `cos(p f)` then `sin(p f)`, both times `scale`. Positions of
+    /// several coordinates, `i32 [M, P]`, come with `inv_freq [P, d/2]`: the angle is the sum of all `p f`.
     RopeTable {
         /// Attention factor of scaled rotary forms, 1 otherwise.
         scale: f32,

@@ -74,6 +74,12 @@ fn rope_turns_by_the_angle() {
     let (c1, s1, c2, s2) = (1f32.cos(), 1f32.sin(), 0.5f32.cos(), 0.5f32.sin());
     assert_eq!(table.shape, [2, 4]);
     close(&table.data, &[2., 2., 0., 0., 2. * c1, 2. * c2, 2. * s1, 2. * s2], 1e-6);
+    let table = Op::RopeTable { scale: 1.0 }
+        .eval(&[&tensor([2, 3], &[9., 1., 4., 1., 0., 3.]), &tensor([3, 2], &[0.5, 0., 0., 0., 0., 1.])])
+        .unwrap();
+    assert_eq!(table.shape, [2, 4]);
+    let [(c1, s1), (c2, s2)] = [(4.5f32, 4f32), (0.5, 3.)].map(|(a, b)| ([a.cos(), b.cos()], [a.sin(), b.sin()]));
+    close(&table.data, &[c1, s1, c2, s2].concat(), 1e-6);
     let quarter = tensor([1, 4], &[0., 1., 1., 0.]);
     let x = tensor([1, 8], &[1., 2., 3., 4., 5., 6., 7., 8.]);
     gives(Op::Rope { heads: 2 }, &[&x, &quarter], &[1, 8], &[-3., 2., 1., 4., -7., 6., 5., 8.]);

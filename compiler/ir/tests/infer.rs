@@ -65,6 +65,11 @@ fn norms_and_rope() {
     rejects(Op::RmsNorm { eps: 1e-6, groups: 3 }, &[X, "f32[21]"], "3 heads divide");
     rejects(Op::RmsNorm { eps: 1e-6, groups: 0 }, &[X, "f32[64]"], "rms_norm");
     gives(Op::RopeTable { scale: 1.0 }, &["i32[tokens<=9]", "f32[8]"], "f32[tokens<=9,16]");
+    gives(Op::RopeTable { scale: 1.0 }, &["i32[tokens<=9,3]", "f32[3,8]"], "f32[tokens<=9,16]");
+    rejects(Op::RopeTable { scale: 1.0 }, &["i32[tokens<=9,3]", "f32[8]"], "[3,d/2]");
+    rejects(Op::RopeTable { scale: 1.0 }, &["i32[tokens<=9,3]", "f32[2,8]"], "[3,d/2]");
+    rejects(Op::RopeTable { scale: 1.0 }, &["i32[tokens<=9]", "f32[3,8]"], "[d/2]");
+    rejects(Op::RopeTable { scale: 1.0 }, &["f32[tokens<=9,3]", "f32[3,8]"], "i32[M]");
     gives(Op::Rope { heads: 4 }, &[X, "f32[tokens<=9,16]"], X);
     rejects(Op::Rope { heads: 4 }, &[X, "f32[tokens<=9,8]"], "[tokens<=9,16]");
     rejects(Op::Rope { heads: 64 }, &[X, "f32[tokens<=9,1]"], "even");

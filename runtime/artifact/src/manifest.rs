@@ -63,6 +63,10 @@ pub struct Manifest {
     /// this order.
     #[prost(string, repeated, tag = "17")]
     pub units: Vec<String>,
+    /// Tokens that have places on the canvases of pictures (4.7): the language phases have an input `canvas`, the place
+    /// of each token as turn, row and column. Absent: they have none.
+    #[prost(message, optional, tag = "18")]
+    pub canvas: Option<Canvas>,
 }
 
 /// Kernels of one unit and instruction set level. The CPU's libraries hold every kernel, so that any step can run
@@ -393,6 +397,26 @@ pub struct Chat {
     /// Before an answer that the model may think about first; absent: it has no such mode.
     #[prost(string, optional, tag = "14")]
     pub thinking: Option<String>,
+}
+
+/// Ids of the tokens around pictures and slices.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Canvas {
+    /// Before an overview.
+    #[prost(uint32, tag = "1")]
+    pub image_start: u32,
+    /// Behind it.
+    #[prost(uint32, tag = "2")]
+    pub image_end: u32,
+    /// Before a slice.
+    #[prost(uint32, tag = "3")]
+    pub slice_start: u32,
+    /// Behind it.
+    #[prost(uint32, tag = "4")]
+    pub slice_end: u32,
+    /// Between rows of slices.
+    #[prost(uint32, tag = "5")]
+    pub newline: u32,
 }
 
 /// Generation defaults of the checkpoint.

@@ -24,6 +24,11 @@ fn ids() -> TensorType {
     TensorType::new(Elem::I32, [Dim::up_to("rows", 64)])
 }
 
+/// Positions of several coordinates.
+fn places(coordinates: u32) -> TensorType {
+    TensorType::new(Elem::I32, [Dim::up_to("rows", 64), Dim::Is(coordinates)])
+}
+
 /// Adds the operands that the epilogue asks for; the result has `width` columns, as rows or quantized.
 fn finish(op: Op, mut args: Vec<TensorType>, epilogue: &[Pointwise], vectors: Elem, width: u32) -> Kernel {
     let mut columns = if epilogue.iter().any(|p| matches!(p, Pointwise::Gated(_))) { 2 * width } else { width };
@@ -208,6 +213,7 @@ pub fn row_ops(panels: Layout) -> Vec<Kernel> {
         finish(Op::Gather, matrix(Elem::Q4 { group: 64 }, 127), &[QUANTIZE], f32, 127),
         finish(Op::MergeRows, vec![x(33), fixed(f32, [5, 33]), ids()], &[], f32, 33),
         finish(Op::RopeTable { scale: 1.5 }, vec![ids(), fixed(f32, [36])], &[], f32, 72),
+        finish(Op::RopeTable { scale: 1.0 }, vec![places(3), fixed(f32, [3, 33])], &[], f32, 66),
         finish(Op::Rope { heads: 3 }, vec![x(216), x(72)], &[], f32, 216),
         finish(Op::Rope { heads: 5 }, vec![x(30), x(6)], &[], f32, 30),
         finish(Op::Concat, vec![x(7), x(48), x(33)], &[], f32, 88),

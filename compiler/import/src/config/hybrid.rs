@@ -1,6 +1,6 @@
 //! What Qwen3.5's decoder has beside a Llama's: layers of linear attention, and heads that are rotated in part.
 
-use super::Json;
+use super::{Json, Version};
 use crate::error::Result;
 
 /// Layers of a gated delta net between those of full attention. Names as in `Qwen3_5TextConfig` of `transformers`.
@@ -20,6 +20,8 @@ pub struct Hybrid {
     pub value_dim: u32,
     /// Leading part of a head of full attention that is rotated.
     pub rotary: u32,
+    /// Where tokens have places on a canvas (4.7): pairs of a head that a token's turn, row and column rotate.
+    pub sections: Option<[u32; 3]>,
 }
 
 impl Hybrid {
@@ -27,8 +29,9 @@ impl Hybrid {
     ///
     /// # Errors
     /// Names a key that is missing, out of range or of a variant that is not built.
-    pub fn read(c: &Json, layers: u32, head_dim: u32) -> Result<Hybrid> {
+    pub fn read(c: &Json, version: Version, layers: u32, head_dim: u32) -> Result<Hybrid> {
         let dim = |key, default| c.number_or(key, default, 1, 4096);
+        let rotary = rotary(c, head_dim)?;
         let hybrid = Hybrid {
             linear: linear(c, layers)?,
             taps: c.number_or("linear_conv_kernel_dim", 4, 2, 64)?,
@@ -36,7 +39,8 @@ impl Hybrid {
             key_dim: dim("linear_key_head_dim", 128)?,
             value_heads: dim("linear_num_value_heads", 32)?,
             value_dim: dim("linear_value_head_dim", 128)?,
-            rotary: rotary(c, head_dim)?,
+            rotary,
+            sections: if version == Version::V4_7 { Some(sections(c, rotary / 2)?) } else { None },
         };
         match hybrid.value_heads.is_multiple_of(hybrid.key_heads) {
             true => Ok(hybrid),
@@ -50,6 +54,14 @@ impl Hybrid {
     /// Columns of the convolution: queries, keys, values.
     pub fn columns(&self) -> u32 {
         2 * self.key_heads * self.key_dim + self.value_heads * self.value_dim
+    }
+
+    /// Which coordinate of a token's place rotates pair `k` of a head: turn 0, row 1, column 2. They take turns
+    /// (`recomposition_frequencies` of `Qwen3_5TextRotaryEmbedding`); 0 where tokens have no places.
+    pub fn coordinate(&self, k: u32) -> u32 {
+        let own = k % 3;
+        let takes = self.sections.is_some_and(|sections| own > 0 && k < 3 * sections[own as usize]);
+        if takes { own } else { 0 }
     }
 
     /// Parts of a head of width `d`, reordered so that rotating the halves of the whole head rotates the halves of its
@@ -87,6 +99,29 @@ fn rotary(c: &Json, head_dim: u32) -> Result<u32> {
         true => Ok(rotary),
         false => {
             Err(source.fault("partial_rotary_factor", format!("{part} of {head_dim} is no whole number of pairs")))
+        }
+    }
+}
+
+/// `mrope_section`, of `half` pairs in all.
+fn sections(c: &Json, half: u32) -> Result<[u32; 3]> {
+    let parameters = c.object("rope_parameters")?.unwrap_or(c.empty());
+    if parameters.flag("mrope_interleaved")? == Some(false) {
+        return Err(parameters.fault("mrope_interleaved", "false is not supported; supported: true"));
+    }
+    let list = parameters.ids("mrope_section")?;
+    let sections = match (list.as_slice(), parameters.get("mrope_section")) {
+        (_, None) => [11, 11, 10],
+        (&[turn, row, column], _) => [turn, row, column],
+        _ => return Err(parameters.fault("mrope_section", "needs three numbers of pairs: for turn, row and column")),
+    };
+    let reaches = |at: usize| sections[at] == 0 || 3 * (u64::from(sections[at]) - 1) + (at as u64) < u64::from(half);
+    let total: u64 = sections.iter().map(|s| u64::from(*s)).sum();
+    match total == u64::from(half) && reaches(1) && reaches(2) {
+        true => Ok(sections),
+        false => {
+            let why = format!("{sections:?} does not share out the {half} pairs that partial_rotary_factor rotates");
+            Err(parameters.fault("mrope_section", why))
         }
     }
 }

@@ -70,7 +70,7 @@ impl LlmConfig {
         let kind = kind(c, version)?;
         refuse_variants(c, kind)?;
         let num_layers = c.number("num_hidden_layers", 1, 4096)?;
-        let hybrid = if kind == "qwen3_5" { Some(Hybrid::read(c, num_layers, head_dim)?) } else { None };
+        let hybrid = if kind == "qwen3_5" { Some(Hybrid::read(c, version, num_layers, head_dim)?) } else { None };
         let parameters = c.object("rope_parameters")?.unwrap_or(c.empty());
         let rope = if parameters.get("rope_theta").is_some() { &parameters } else { c };
         Ok(LlmConfig {
@@ -92,6 +92,11 @@ impl LlmConfig {
             dim_model_base: c.number_or("dim_model_base", 0, 0, 1 << 20)?,
             hybrid,
         })
+    }
+
+    /// Whether tokens have places on a canvas in their positions' place (4.7).
+    pub fn places(&self) -> bool {
+        self.hybrid.as_ref().is_some_and(|hybrid| hybrid.sections.is_some())
     }
 
     /// Factor of each residual branch.

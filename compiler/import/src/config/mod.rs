@@ -1,11 +1,13 @@
 //! `config.json` and its neighbours as explicit, checked facts.
 
+mod canvas;
 mod hybrid;
 mod json;
 mod llm;
 mod version;
 mod vision;
 
+pub use canvas::Canvas;
 pub use hybrid::Hybrid;
 pub use json::Json;
 pub use llm::{LlmConfig, LongRope};
@@ -32,6 +34,8 @@ pub struct ModelConfig {
     pub generation: Generation,
     /// Id of the token that picture vectors replace, where the config says it (4.6).
     pub image_token: Option<u32>,
+    /// Tokens around pictures that have places on their canvas (4.7).
+    pub canvas: Option<Canvas>,
     /// `max_position_embeddings`.
     pub context: u32,
     /// Oddities worth telling.
@@ -98,11 +102,6 @@ impl ModelConfig {
     pub fn of(files: &Files) -> Result<ModelConfig> {
         let config = &files.config;
         let version = Version::detect(config)?;
-        if let Some(obstacle) = version.obstacle() {
-            let supported = Version::list(Version::supported);
-            let why = format!("version {version} is known but not supported yet: {obstacle}; supported: {supported}");
-            return Err(ImportError::new(config.path(), "version", why));
-        }
         let decoder = decoder(config, version)?;
         let mut llm = LlmConfig::read(&decoder, version)?;
         llm.tie_word_embeddings = config.flag("tie_word_embeddings")?.unwrap_or(llm.tie_word_embeddings);
@@ -122,8 +121,9 @@ impl ModelConfig {
             Some(_) => Some(config.number("image_token_id", 0, (1 << 24) - 1)?),
             None => None,
         };
+        let canvas = if version == Version::V4_7 { Some(Canvas::read(config)?) } else { None };
         let generation = Generation::read(&files.generation, &decoder, version)?;
-        Ok(ModelConfig { version, llm, vision, resampler, image, generation, image_token, context, warnings })
+        Ok(ModelConfig { version, llm, vision, resampler, image, generation, image_token, canvas, context, warnings })
     }
 }
 

@@ -63,26 +63,12 @@ impl Version {
         };
         let text = if text.contains('.') { text } else { format!("{text}.0") };
         let found = NAMES.iter().find(|(_, name)| *name == text).map(|(version, _)| *version);
-        found.ok_or_else(|| config.fault("version", format!("{value} is not known; known: {}", Self::list(|_| true))))
+        found.ok_or_else(|| config.fault("version", format!("{value} is not known; known: {}", Self::list())))
     }
 
-    /// Why the version can't be imported; none where it can.
-    pub fn obstacle(self) -> Option<&'static str> {
-        match self {
-            Version::V4_7 => Some("its positions on a canvas are not computed here"),
-            _ => None,
-        }
-    }
-
-    /// Whether the graph builder covers it.
-    pub fn supported(self) -> bool {
-        self.obstacle().is_none()
-    }
-
-    /// Names of the versions that `wanted` accepts.
-    pub fn list(wanted: fn(Version) -> bool) -> String {
-        let names: Vec<&str> = NAMES.iter().filter(|(v, _)| wanted(*v)).map(|(_, n)| *n).collect();
-        names.join(", ")
+    /// Names of all versions.
+    pub fn list() -> String {
+        NAMES.map(|(_, name)| name).join(", ")
     }
 }
 

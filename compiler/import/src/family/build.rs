@@ -159,6 +159,12 @@ impl<'p, 'c> GraphBuilder<'p, 'c> {
         Ok(self.declare(name, Op::Input(name.to_string()), ty, &[]))
     }
 
+    /// Places the runtime fills, of so many coordinates each.
+    pub fn input_places(&mut self, name: &str, rows: &Dim, coordinates: u32) -> Result<NodeId> {
+        let ty = TensorType::new(Elem::I32, [rows.clone(), Dim::Is(coordinates)]);
+        Ok(self.declare(name, Op::Input(name.to_string()), ty, &[]))
+    }
+
     /// f32 rows the runtime fills.
     pub fn input_rows(&mut self, name: &str, rows: &Dim, width: u32) -> Result<NodeId> {
         let ty = TensorType::f32([rows.clone(), Dim::Is(width)]);

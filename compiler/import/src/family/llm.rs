@@ -7,6 +7,9 @@ use super::hybrid::{self, Memory};
 use crate::config::{LlmConfig, ModelConfig};
 use mcv_ir::{Act, Dim, Error, Graph, NodeId, Op, Pointwise, Program, Result, State, StateId, TensorType};
 
+/// Of a token's place: turn, row, column.
+const COORDINATES: u32 = 3;
+
 /// The KV cache of one layer.
 #[derive(Debug, Clone, Copy)]
 pub struct Cache {
@@ -57,7 +60,11 @@ pub fn phase(
         x = g.node("llm.inputs", Op::MergeRows, &[x, rows, index])?;
     }
     let inv_freq = g.weight_node(inv_freq)?;
-    let table = g.node("llm.rope", Op::RopeTable { scale: llm.rope_attention_factor() }, &[positions, inv_freq])?;
+    let places = match llm.places() {
+        true => g.input_places("canvas", &tokens, COORDINATES)?,
+        false => positions,
+    };
+    let table = g.node("llm.rope", Op::RopeTable { scale: llm.rope_attention_factor() }, &[places, inv_freq])?;
     for (layer, past) in pasts.iter().enumerate() {
         let prefix = format!("llm.model.layers.{layer}");
         x = Layer { g: &mut g, config: llm, prefix, past: *past, table, positions }.forward(x)?;
@@ -94,7 +101,7 @@ fn rms_norm(g: &mut GraphBuilder, c: &LlmConfig, name: &str, x: NodeId, width: u
 }
 
 /// `theta^(-2k/d)`, divided by the longrope factors where the config has them; 0 for the part of a head that is not
-/// rotated.
+/// rotated. Where tokens have places on a canvas there is a row per coordinate, 0 in the pairs that others rotate.
 fn inverse_frequencies(parts: &mut Parts, config: &ModelConfig) -> Result<mcv_ir::WeightId> {
     let half = config.llm.head_dim / 2;
     let rotary = config.llm.hybrid.as_ref().map_or(config.llm.head_dim, |h| h.rotary);
@@ -107,7 +114,13 @@ fn inverse_frequencies(parts: &mut Parts, config: &ModelConfig) -> Result<mcv_ir
         let base = 1.0 / (config.llm.rope_theta as f32).powf(exponent);
         factors.as_ref().map_or(base, |f| base / f[k as usize])
     };
-    Ok(parts.inline("llm.rope.inv_freq", &[half], (0..half).map(frequency).collect()))
+    let name = "llm.rope.inv_freq";
+    let Some(hybrid) = config.llm.hybrid.as_ref().filter(|_| config.llm.places()) else {
+        return Ok(parts.inline(name, &[half], (0..half).map(frequency).collect()));
+    };
+    let of = |coordinate: u32, k: u32| if hybrid.coordinate(k) == coordinate { frequency(k) } else { 0.0 };
+    let rows = (0..COORDINATES).flat_map(|coordinate| (0..half).map(move |k| (coordinate, k)));
+    Ok(parts.inline(name, &[COORDINATES, half], rows.map(|(coordinate, k)| of(coordinate, k)).collect()))
 }
 
 /// One decoder layer being built.

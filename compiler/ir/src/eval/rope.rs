@@ -3,16 +3,23 @@
 use super::tensor::{HostTensor, Inputs};
 use crate::error::{Error, Result};
 
-/// `[M, d]`: `cos(p f)`, then `sin(p f)`; the angle is rounded to f32 as in the reference.
+/// `[M, d]`: `cos(p f)`, then `sin(p f)`; the angle, a sum where there are several coordinates, is rounded to f32 as in
+/// the reference.
 pub(super) fn table(x: &Inputs, scale: f32) -> Result<HostTensor> {
-    let (positions, frequencies) = (&x.get(0)?.data, &x.get(1)?.data);
-    let mut data = Vec::with_capacity(positions.len() * frequencies.len() * 2);
-    for p in positions {
-        let angles = frequencies.iter().map(|f| f64::from(p * f));
+    let (positions, frequencies) = (x.get(0)?, x.get(1)?);
+    let coordinates = if positions.shape.len() > 1 { positions.shape[1] } else { 1 };
+    let half = frequencies.data.len() / coordinates.max(1);
+    if coordinates == 0 || half * coordinates != frequencies.data.len() {
+        return Err(Error::bug(format!("rope table: {:?} frequencies of {coordinates} coordinates", frequencies.shape)));
+    }
+    let mut data = Vec::with_capacity(positions.data.len() * half * 2);
+    for place in positions.data.chunks_exact(coordinates) {
+        let product = |i: usize, (c, p): (usize, &f32)| p * frequencies.data[c * half + i];
+        let angles = (0..half).map(|i| f64::from(place.iter().enumerate().map(|at| product(i, at)).sum::<f32>()));
         data.extend(angles.clone().map(|a| a.cos() as f32 * scale));
         data.extend(angles.map(|a| a.sin() as f32 * scale));
     }
-    HostTensor::new([positions.len(), frequencies.len() * 2], data)
+    HostTensor::new([positions.data.len() / coordinates, half * 2], data)
 }
 
 /// Rotates each head of `x [M, heads*d]` by `table [M, d]`; `heads`, if given, must agree with the widths.

@@ -76,6 +76,17 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Integers `[M]` or, with their number, several per row: `[M, P]`.
+    pub fn coordinates(&self, operand: usize) -> Result<(&'a Dim, Option<u32>)> {
+        let ty = self.get(operand)?;
+        match ty.shape.as_slice() {
+            [rows, Dim::Is(count @ 1..)] if ty.elem == Elem::I32 && ty.layout == Layout::Rows => {
+                Ok((rows, Some(*count)))
+            }
+            _ => Ok((self.ids(operand)?, None)),
+        }
+    }
+
     /// Float `[rows, width]`.
     pub fn float_like(&self, operand: usize, rows: &Dim, width: u32) -> Result<()> {
         let found = self.float_matrix(operand)?;

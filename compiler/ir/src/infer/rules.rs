@@ -135,10 +135,14 @@ fn rms_norm(args: &Args, groups: u32) -> Result<TensorType> {
 }
 
 fn rope_table(args: &Args) -> Result<TensorType> {
-    let rows = args.ids(0)?;
-    match args.float(1)?.shape[..] {
-        [Dim::Is(half)] if half <= u32::MAX / 2 => Ok(f32_rows(rows, 2 * half)),
-        _ => Err(args.fail(1, "[d/2]")),
+    let (rows, coordinates) = args.coordinates(0)?;
+    match (args.float(1)?.shape.as_slice(), coordinates) {
+        ([Dim::Is(half)], None) if *half <= u32::MAX / 2 => Ok(f32_rows(rows, 2 * half)),
+        ([Dim::Is(p), Dim::Is(half)], Some(count)) if *p == count && *half <= u32::MAX / 2 => {
+            Ok(f32_rows(rows, 2 * half))
+        }
+        (_, None) => Err(args.fail(1, "[d/2]")),
+        (_, Some(count)) => Err(args.fail(1, format_args!("[{count},d/2]"))),
     }
 }
 

@@ -23,8 +23,12 @@ pub(super) fn check(manifest: &Manifest) -> Result {
         }
     }
     let phase = |name: &str| manifest.phases.iter().find(|p| p.name == name);
+    let canvas = manifest.canvas.is_some();
+    if canvas && image.unit <= 1 {
+        return Err(format!("canvases need slices of whole vectors, the unit is {}", image.unit));
+    }
     let language = |name: &str, rows| match phase(name) {
-        Some(phase) => check_language(phase, rows, &limits).map_err(|e| format!("phase {name}: {e}")),
+        Some(phase) => check_language(phase, rows, canvas, &limits).map_err(|e| format!("phase {name}: {e}")),
         None => Err(format!("there is no phase {name}")),
     };
     language("prefill", limits.prefill_chunk)?;
@@ -35,9 +39,16 @@ pub(super) fn check(manifest: &Manifest) -> Result {
     check_states(manifest, &image, &limits)
 }
 
-fn check_language(phase: &Phase, rows: u32, limits: &Limits) -> Result {
+fn check_language(phase: &Phase, rows: u32, canvas: bool, limits: &Limits) -> Result {
     needs(phase, "token_ids", 1, rows)?;
     needs(phase, "positions", 1, rows)?;
+    if canvas {
+        needs(phase, "canvas", 3, rows)?;
+    }
+    let filled = ["token_ids", "positions", "image_rows", if canvas { "canvas" } else { "positions" }];
+    if let Some(odd) = phase.inputs.iter().find(|p| !filled.contains(&p.name.as_str())) {
+        return Err(format!("unknown input {}", odd.name));
+    }
     if phase.inputs.iter().any(|p| p.name == "image_rows") {
         needs(phase, "image_rows", 1, rows)?;
     }

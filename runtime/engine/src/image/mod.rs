@@ -3,6 +3,7 @@
 //! Every step reproduces the models' Python preprocessing bit for bit (for JPEG and lossy WebP, whose decoders
 //! differ from each other by rounding, only after decoding). Nothing here knows about artifacts or devices.
 
+mod canvas;
 mod decode;
 mod error;
 mod order;
@@ -14,6 +15,7 @@ mod resize;
 mod rgb;
 mod slice;
 
+pub use canvas::{Crop, Markers, Place, canvas_places, slots};
 pub use decode::decode;
 pub use error::ImageError;
 pub use order::places;

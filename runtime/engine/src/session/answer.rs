@@ -85,7 +85,7 @@ impl Session {
         if self.stop.contains(&token) {
             return Ok(end(answer, Finish::Stop));
         }
-        self.context.ids.push(token);
+        self.context.push(token);
         answer.tokens += 1;
         self.stats.answer_tokens = answer.tokens;
         let mut piece = answer.stream.push(&self.tokenizer, token).to_owned();
@@ -105,7 +105,7 @@ impl Session {
         if pos >= self.model.limits.context as usize {
             return Ok(false);
         }
-        self.model.decode(token, pos)?;
+        self.model.decode(token, self.context.places[pos], pos)?;
         self.context.ran += 1;
         self.stats.decode_tokens += 1;
         Ok(true)

@@ -3,7 +3,7 @@
 use super::Session;
 use super::pictures::{Slices, plan_all};
 use crate::error::{Error, Result};
-use crate::image::Rgb;
+use crate::image::{Rgb, slots};
 
 /// Seconds that one step of a phase took in all its runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,9 +34,15 @@ impl Session {
         if let Some(row) = image_rows.iter().find(|r| **r < -1 || **r >= rows as i32) {
             return Err(Error::Input(format!("image row {row}; give -1 to {}", rows - 1)));
         }
+        let slots = slots(image_rows);
+        let known = self.model.encoded.len();
+        if slots.len() > known && self.model.manifest.canvas.is_some() {
+            return Err(Error::Input(format!("image rows of {} slices, {known} are encoded", slots.len())));
+        }
+        let places = self.model.places(ids, &slots, &self.model.encoded, 0);
         let mut logits = Vec::with_capacity(ids.len());
         for (pos, (id, row)) in ids.iter().zip(image_rows).enumerate() {
-            self.model.prefill(&[*id], &[*row], pos)?;
+            self.model.prefill(&[*id], &places[pos..=pos], &[*row], pos)?;
             logits.push(self.model.logits().to_vec());
         }
         Ok(logits)
@@ -61,6 +67,7 @@ impl Session {
             let slice = slices.next(&self.model.policy)?;
             rows += self.model.encode(&slice, rows)?;
         }
+        self.model.encoded = plan.sizes;
         self.model.image_tokens(rows)
     }
 

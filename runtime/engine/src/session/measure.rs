@@ -1,6 +1,7 @@
 //! Phases alone, timed: for benchmarks. Conversations are cleared.
 
 use super::Session;
+use super::model::text_places;
 use super::pictures::{Slices, plan_all};
 use crate::device::pool::Placement;
 use crate::device::threads::Threads;
@@ -32,7 +33,8 @@ impl Session {
         let ids: Vec<u32> = (0..tokens as u32).map(|i| 1 + i * 7919 % (vocab - 1).max(1)).collect();
         let started = Instant::now();
         for (part, ids) in ids.chunks(chunk).enumerate() {
-            self.model.prefill(ids, &vec![-1; ids.len()], from + part * chunk)?;
+            let pos = from + part * chunk;
+            self.model.prefill(ids, &text_places(pos as i32, ids.len()), &vec![-1; ids.len()], pos)?;
         }
         Ok(started.elapsed().as_secs_f64())
     }
@@ -47,7 +49,8 @@ impl Session {
         let vocab = self.model.limits.vocab;
         let started = Instant::now();
         for i in 0..tokens {
-            self.model.decode(1 + i as u32 * 7919 % (vocab - 1).max(1), from + i)?;
+            let (id, pos) = (1 + i as u32 * 7919 % (vocab - 1).max(1), from + i);
+            self.model.decode(id, [pos as i32; 3], pos)?;
         }
         Ok(started.elapsed().as_secs_f64())
     }

@@ -1,9 +1,13 @@
 //! The phases of an artifact behind three verbs: encode a slice, prefill a chunk, decode a token.
 
 use crate::error::{Error, Result};
-use crate::image::{Policy, Slice, nearest_ids, patchify, places, position_ids, position_weights, row_len};
+use crate::image::{
+    Crop, Markers, Place, Policy, Slice, canvas_places, nearest_ids, patchify, places, position_ids, position_weights,
+    row_len,
+};
 use crate::machine::Machine;
-use mcv_artifact::manifest::{ImagePolicy, Limits, Manifest, Positions};
+use mcv_artifact::manifest::{Canvas, ImagePolicy, Limits, Manifest, Positions};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// State that carries picture vectors from `vision` to `prefill`.
@@ -21,6 +25,8 @@ pub(super) struct Model {
     /// Vectors per slice, at most.
     pub queries: usize,
     positions: Positions,
+    /// What canvases are laid out by; none: tokens have plain positions.
+    markers: Option<Markers>,
     /// Rows, and columns, of the position table.
     position_side: usize,
     pub machine: Machine,
@@ -28,6 +34,8 @@ pub(super) struct Model {
     prefill: usize,
     decode: usize,
     logits: Vec<f32>,
+    /// Columns and rows of patches of the slices whose vectors [`super::Session::encode_slices`] left.
+    pub encoded: Vec<(u32, u32)>,
     /// What the memories held when the turn began; empty: they began with it.
     kept: Vec<(usize, Vec<f32>)>,
 }
@@ -42,12 +50,14 @@ impl Model {
             limits,
             queries: image.queries as usize,
             positions: image.positions(),
+            markers: manifest.canvas.map(markers),
             position_side: image.position_side as usize,
             policy,
             vision: machine.phase("vision").ok(),
             prefill: machine.phase("prefill")?,
             decode: machine.phase("decode")?,
             logits: vec![0.0; limits.vocab as usize],
+            encoded: vec![],
             kept: vec![],
             manifest,
             machine,
@@ -97,12 +107,25 @@ impl Model {
         Ok(vectors)
     }
 
+    /// The places of a prompt's tokens, from `first` on; `slots` are slices of `sizes`, columns and rows of patches.
+    pub fn places(&self, ids: &[u32], slots: &[Range<usize>], sizes: &[(u32, u32)], first: i32) -> Vec<Place> {
+        let Some(markers) = &self.markers else { return text_places(first, ids.len()) };
+        let vectors = |patches: u32| (patches / self.policy.unit) as usize;
+        let crop = |(slot, size): (&Range<usize>, &(u32, u32))| Crop {
+            tokens: slot.clone(),
+            rows: vectors(size.1),
+            cols: vectors(size.0),
+        };
+        let crops: Vec<Crop> = slots.iter().zip(sizes).map(crop).collect();
+        canvas_places(ids, &crops, markers, first)
+    }
+
     /// Runs one chunk of tokens from cache row `pos` on. `rows` says which of them are picture vectors: -1 for
     /// text, else a row of the picture state.
-    pub fn prefill(&mut self, ids: &[u32], rows: &[i32], pos: usize) -> Result<()> {
+    pub fn prefill(&mut self, ids: &[u32], places: &[Place], rows: &[i32], pos: usize) -> Result<()> {
         let phase = self.prefill;
         self.machine.enter(phase)?;
-        self.fill_tokens(phase, ids, pos)?;
+        self.fill_tokens(phase, ids, places, pos)?;
         if self.machine.has_port(phase, "image_rows") {
             self.fill(phase, "image_rows", ids.len(), rows.iter().copied())?;
         }
@@ -112,10 +135,10 @@ impl Model {
     }
 
     /// Runs one token at cache row `pos`.
-    pub fn decode(&mut self, id: u32, pos: usize) -> Result<()> {
+    pub fn decode(&mut self, id: u32, place: Place, pos: usize) -> Result<()> {
         let phase = self.decode;
         self.machine.enter(phase)?;
-        self.fill_tokens(phase, &[id], pos)?;
+        self.fill_tokens(phase, &[id], &[place], pos)?;
         let pos = pos as i64;
         self.machine.run(phase, &[("pos", pos), ("context", pos + 1)])?;
         self.keep_logits(phase)
@@ -164,7 +187,7 @@ impl Model {
         }
     }
 
-    fn fill_tokens(&mut self, phase: usize, ids: &[u32], pos: usize) -> Result<()> {
+    fn fill_tokens(&mut self, phase: usize, ids: &[u32], places: &[Place], pos: usize) -> Result<()> {
         let vocab = self.limits.vocab;
         if let Some(id) = ids.iter().find(|id| **id >= vocab) {
             return Err(Error::Input(format!(
@@ -172,6 +195,9 @@ impl Model {
             )));
         }
         self.fill(phase, "token_ids", ids.len(), ids.iter().map(|id| *id as i32))?;
+        if self.markers.is_some() {
+            self.fill(phase, "canvas", places.len(), places.as_flattened().iter().copied())?;
+        }
         self.fill(phase, "positions", ids.len(), (pos..pos + ids.len()).map(|p| p as i32))
     }
 
@@ -198,6 +224,16 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// Places of `count` tokens of text.
+pub(super) fn text_places(first: i32, count: usize) -> Vec<Place> {
+    (first..).take(count).map(|p| [p; 3]).collect()
+}
+
+fn markers(canvas: Canvas) -> Markers {
+    let Canvas { image_start, image_end, slice_start, slice_end, newline } = canvas;
+    Markers { image_start, image_end, slice_start, slice_end, newline }
 }
 
 fn policy(image: &ImagePolicy) -> Result<Policy> {

@@ -12,6 +12,8 @@ pub(super) struct Plan {
     pub grids: Vec<Grid>,
     /// Vectors per slice.
     pub vectors: Vec<usize>,
+    /// Columns and rows of patches per slice.
+    pub sizes: Vec<(u32, u32)>,
     /// Slices of all pictures, overviews included.
     pub slices: usize,
     /// Patches of all slices.
@@ -37,6 +39,7 @@ pub(super) fn plan_all(pictures: &[Rgb], policy: &Policy, most: u32, queries: us
         let patches = sizes.iter().map(|(cols, rows)| *cols as usize * *rows as usize);
         all.vectors.extend(patches.clone().map(|n| policy.vectors(n, queries)));
         all.patches += patches.sum::<usize>();
+        all.sizes.extend(sizes);
     }
     Ok(all)
 }

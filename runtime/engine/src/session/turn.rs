@@ -52,7 +52,7 @@ impl Session {
         let prompt = conversation.prompt(&self.chat, &self.tokenizer, shown, text, system)?;
         self.ensure_room(&prompt, pictures.len())?;
         (self.stats.slices, self.stats.patches) = (plan.slices, plan.patches);
-        let placed = self.place(prompt);
+        let placed = self.place(prompt, &plan.sizes);
         self.context.conversation = conversation;
         self.run(&placed, Slices::new(pictures))?;
         Ok(sampler)
@@ -76,11 +76,14 @@ impl Session {
         )))
     }
 
-    fn place(&mut self, prompt: Prompt) -> Placed {
+    /// Appends a prompt whose slices have `sizes`, columns and rows of patches.
+    fn place(&mut self, prompt: Prompt, sizes: &[(u32, u32)]) -> Placed {
         let base = self.context.ids.len();
+        let slots: Vec<Range<usize>> = prompt.image_rows.iter().map(|(begin, end)| *begin..*end).collect();
+        let places = self.model.places(&prompt.ids, &slots, sizes, self.context.next_place());
+        self.context.places.extend(places);
         self.context.ids.extend(prompt.ids);
-        let slots = prompt.image_rows.into_iter().map(|(begin, end)| base + begin..base + end).collect();
-        Placed { slots }
+        Placed { slots: slots.into_iter().map(|slot| base + slot.start..base + slot.end).collect() }
     }
 
     /// Runs what the context holds beyond the KV cache. Slices go in groups that fit the picture state: encode a
@@ -127,7 +130,8 @@ impl Session {
             let begin = self.context.ran;
             let tokens = begin..end.min(begin + chunk);
             let rows = image_rows(&tokens, group);
-            self.model.prefill(&self.context.ids[tokens.clone()], &rows, begin)?;
+            let (ids, places) = (&self.context.ids[tokens.clone()], &self.context.places[tokens.clone()]);
+            self.model.prefill(ids, places, &rows, begin)?;
             self.context.ran = tokens.end;
             self.stats.prefill_tokens += tokens.len();
         }
