@@ -1,8 +1,11 @@
 """make_fixture_v4_6.py DIR TOKENIZER PICTURE
-As make_fixture.py, for 4.6: the reference is transformers' own MiniCPMV4_6ForConditionalGeneration with its PIL image
-processor (transformers 5.23). Rows of vpm.* are in the order in which patches become vectors: for each vector, row by
-row, its windows row by row, each window's patches row by row. resampler.out holds the merger's vectors of all slices."""
-import json, math, os, sys
+As make_fixture.py, for 4.6 and 4.7: the reference is transformers' own MiniCPMV4_6ForConditionalGeneration (5.23) or
+MiniCPMV4_7ForConditionalGeneration (5.24) with their PIL image processor. Rows of vpm.* are in the order in which patches become vectors: for each vector, row by
+row, its windows row by row, each window's patches row by row. resampler.out holds the merger's vectors of all slices.
+4.7 has turns.{json,safetensors} as well: a conversation with pictures, which are parts (left, top, width, height) of
+PICTURE, its ids, the bounds of all vectors, and for each turn how many ids its prompt ends at, its greedy answer and the
+logits before it."""
+import itertools, json, math, os, sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import torch
 from PIL import Image
@@ -10,8 +13,14 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from transformers import AutoConfig
 from transformers.models.minicpmv4_6.image_processing_pil_minicpmv4_6 import MiniCPMV4_6ImageProcessorPil
-from transformers.models.minicpmv4_6.modeling_minicpmv4_6 import MiniCPMV4_6ForConditionalGeneration
+from transformers import MiniCPMV4_6ForConditionalGeneration, MiniCPMV4_7ForConditionalGeneration
 from make_fixture import PROMPTS, spread, values
+
+CLASSES = {"minicpmv4_6": MiniCPMV4_6ForConditionalGeneration, "minicpmv4_7": MiniCPMV4_7ForConditionalGeneration}
+# Parts of the picture, and what is said about them.
+TURNS = [([], "Hello."), ([(0, 0, 200, 24), (10, 20, 60, 130)], "Which one is longer?"), ([], "And why?"),
+         ([(3, 5, 187, 141)], "Read the text."), ([(0, 0, 200, 64), (50, 0, 84, 150), (0, 60, 131, 31)], "Describe them.")]
+STOPS, ANSWER = [378, 380], 8
 
 
 def formula(name, shape):
@@ -52,20 +61,68 @@ def encode(model, processor, picture):
     return inputs, grid, tensors
 
 
+def block(number, counts, grid, placeholder):
+    around = lambda tag, n: f"<{tag}>{placeholder * n}</{tag}>"
+    rows, cols = grid
+    lines = [counts[1 + r * cols:1 + (r + 1) * cols] for r in range(rows)]
+    slices = "\n".join("".join(around("slice", n) for n in line) for line in lines)
+    return f"<image_id>{number}</image_id>" + around("image", counts[0]) + slices + "\n"
+
+
 def prompt(text, counts, grid, placeholder):
-    block = ""
-    if counts:
-        around = lambda tag, n: f"<{tag}>{placeholder * n}</{tag}>"
-        rows, cols = grid
-        block = "<image_id>0</image_id>" + around("image", counts[0])
-        lines = [counts[1 + r * cols:1 + (r + 1) * cols] for r in range(rows)]
-        block += "\n".join("".join(around("slice", n) for n in line) for line in lines) + "\n"
+    return asked(text, block(0, counts, grid, placeholder) if counts else "")
+
+
+def asked(text, block):
     return f"<|im_start|>user\n{block}{text}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+
+
+def last_logits(model, ids, extra):
+    ids = torch.tensor([ids])
+    if model.config.model_type == "minicpmv4_7": extra = {**extra, "mm_token_type_ids": (ids == model.config.image_token_id).int()}
+    return model(input_ids=ids, use_cache=False, **extra).logits[0, -1]
+
+
+def bounds(ids, counts, image):
+    found, places = [], [i for i, t in enumerate(ids) if t == image]
+    for count in counts:
+        found.append([places[0], places[0] + count])
+        places = places[count:]
+    return found
+
+
+@torch.no_grad()
+def turns(model, processor, tok, picture):
+    """The conversation of TURNS: answers end at a stop token, which is not kept, or are cut."""
+    image, ids, shown, extra, counts, told, logits = model.config.image_token_id, [], [], {}, [], [], []
+    placeholder = tok.id_to_token(image)
+    for parts, text in TURNS:
+        before, blocks = len(shown), ""
+        shown += [picture.crop((x, y, x + w, y + h)) for x, y, w, h in parts]
+        if shown:
+            inputs = processor(images=shown, return_tensors="pt")
+            sizes = torch.tensor([[int(s) for s in row] for row in inputs["target_sizes"]])
+            extra, counts = {"pixel_values": inputs["pixel_values"].float(), "target_sizes": sizes}, [int(h * w) // 16 for h, w in sizes]
+            ends = [0, *itertools.accumulate(int(n) for n in inputs["num_patches_per_image"])]
+            for number in range(before, len(shown)):
+                blocks += block(number, counts[ends[number]:ends[number + 1]], inputs["grids"][number], placeholder)
+        closing = "<|im_end|>\n" if ids else ""
+        ids += tok.encode(closing + asked(text, blocks), add_special_tokens=False).ids
+        entry, answer = {"parts": parts, "text": text, "end": len(ids)}, []
+        while len(answer) < ANSWER:
+            found = last_logits(model, ids + answer, extra)
+            if not answer: logits.append(found)
+            if int(found.argmax()) in STOPS: break
+            answer.append(int(found.argmax()))
+        ids += answer
+        told.append({**entry, "answer": answer})
+    info = {"turns": told, "ids": ids, "bounds": bounds(ids, counts, image), "tgt_sizes_h_w": extra["target_sizes"].tolist()}
+    return {"logits": torch.stack(logits)}, info
 
 
 @torch.no_grad()
 def golden(model, processor, tok, picture, text, new):
-    tensors, info, extra, counts, grid = {}, {"prompt": text, "bounds": [], "tgt_sizes_h_w": []}, {}, [], None
+    tensors, info, extra, counts, grid = {}, {"prompt": text, "tgt_sizes_h_w": []}, {}, [], None
     image = model.config.image_token_id
     if picture is not None:
         inputs, sizes, tensors = encode(model, processor, picture)
@@ -74,13 +131,9 @@ def golden(model, processor, tok, picture, text, new):
         info["tgt_sizes_h_w"] = sizes.tolist()
     placeholder = tok.id_to_token(image)
     ids = tok.encode(prompt(text, counts, grid, placeholder), add_special_tokens=False).ids
-    runs = [i for i, t in enumerate(ids) if t == image]
-    for count in counts:
-        info["bounds"].append([runs[0], runs[0] + count])
-        runs = runs[count:]
-    info |= {"ids": ids, "greedy": []}
+    info |= {"ids": ids, "bounds": bounds(ids, counts, image), "greedy": []}
     for step in range(new + 1):
-        logits = model(input_ids=torch.tensor([ids + info["greedy"]]), use_cache=False, **extra).logits[0, -1]
+        logits = last_logits(model, ids + info["greedy"], extra)
         if step == 0: tensors["logits"] = logits[None].clone()
         if step < new: info["greedy"].append(int(logits.argmax()))
     return tensors, info
@@ -89,7 +142,7 @@ def golden(model, processor, tok, picture, text, new):
 def main(folder, tokenizer, picture):
     path = lambda name: os.path.join(folder, name)
     config = AutoConfig.from_pretrained(folder)
-    model = MiniCPMV4_6ForConditionalGeneration(config).float().eval()
+    model = CLASSES[config.model_type](config).float().eval()
     stored = {k: v for k, v in sorted(model.state_dict().items()) if k != "lm_head.weight"}
     kept = {k: (list(v.shape), *formula(k, v.shape)) for k, v in stored.items()}
     lines = ",\n".join(f" {json.dumps(k)}: {json.dumps(v)}" for k, v in kept.items())
@@ -104,6 +157,11 @@ def main(folder, tokenizer, picture):
         json.dump({k: info[k] for k in ["prompt", "ids", "bounds", "tgt_sizes_h_w", "greedy"]}, open(path(case + ".json"), "w"))
         top = tensors["logits"][-1].topk(2).values
         print(folder, case, len(info["ids"]), info["tgt_sizes_h_w"], "margin", float(top[0] - top[1]))
+    if config.model_type == "minicpmv4_7":
+        tensors, info = turns(model, processor, tok, shown)
+        save_file({k: v.contiguous() for k, v in tensors.items()}, path("turns.safetensors"))
+        json.dump(info, open(path("turns.json"), "w"))
+        print(folder, "turns", len(info["ids"]), info["tgt_sizes_h_w"], [len(turn["answer"]) for turn in info["turns"]])
 
 
 if __name__ == "__main__": main(*sys.argv[1:])

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// Versions that have a model.
-pub const VERSIONS: [&str; 7] = ["v1_0", "v2_0", "v2_5", "v2_6", "v4_0", "v4_5", "v4_6"];
+pub const VERSIONS: [&str; 8] = ["v1_0", "v2_0", "v2_5", "v2_6", "v4_0", "v4_5", "v4_6", "v4_7"];
 
 fn folder(version: &str) -> PathBuf {
     root().join("tests/fixtures/nano").join(version)
@@ -31,7 +31,12 @@ pub fn golden(version: &str, case: &str) -> Golden {
 /// # Errors
 /// As [`mcv_import::import`].
 pub fn import(path: &Path) -> mcv_ir::Result<Imported> {
-    let request = Request {
+    mcv_import::import(path, &request())
+}
+
+/// Room for the goldens of one picture.
+pub fn request() -> Request {
+    Request {
         context: Some(256),
         prefill_chunk: 128,
         pictures: 1,
@@ -39,8 +44,7 @@ pub fn import(path: &Path) -> mcv_ir::Result<Imported> {
         kv: Elem::F32,
         slices: None,
         mmproj: None,
-    };
-    mcv_import::import(path, &request)
+    }
 }
 
 /// Writes the checkpoint of a version into a folder.

@@ -264,9 +264,9 @@ fn config_files() {
             &[FILE, "model_type", "'llava'", "known: minicpmv"],
         ),
         (
-            "4.7",
-            S(|s| set(s, "model_type", json!("minicpmv4_7"))),
-            &["version 4.7", "not supported yet", "1.0, 2.0, 2.5"],
+            "4.8",
+            S(|s| set(s, "model_type", json!("minicpmv4_8"))),
+            &[FILE, "model_type", "'minicpmv4_8'", "known: minicpmv, minicpmv4_6, minicpmv4_7"],
         ),
         (
             "rope type",

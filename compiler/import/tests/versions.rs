@@ -3,7 +3,7 @@
 mod support;
 
 use mcv_import::config::{Json, ModelConfig, Version};
-use mcv_import::{ChatTemplate, Imported};
+use mcv_import::{ChatTemplate, Imported, TextFacts};
 use serde_json::{Value, json};
 use support::{Sketch, import, put, request, tiny};
 
@@ -266,4 +266,48 @@ fn what_ends_an_answer() {
     let model = import(dir.path()).expect("valid");
     assert_eq!((model.stop, model.config.generation.temperature), (vec![9, 21, 23], 0.5));
     assert_eq!((model.config.generation.top_k, model.config.generation.max_new_tokens), (100, 2048));
+}
+
+/// What is said of 4.7's files with a key of `config.json` changed; `/` leads into objects.
+fn canvas_fault(key: &str, value: Value) -> String {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+    let read = |name: &str| std::fs::read(fixtures.join(name)).expect("a file");
+    let mut config: Value = serde_json::from_slice(&read("nano/v4_7/config.json")).expect("JSON");
+    let (path, last) = key.rsplit_once('/').unwrap_or(("", key));
+    config.pointer_mut(path).expect("an object")[last] = value;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    put(dir.path(), "config.json", config.to_string().as_bytes());
+    put(dir.path(), "tokenizer.json", &read("text/nano-tokenizer.json"));
+    let text = ModelConfig::read(dir.path()).and_then(|config| TextFacts::read(dir.path(), &config).map(|_| config));
+    text.map_or_else(|e| e.to_string(), |config| format!("{:?} {:?}", config.canvas, config.llm.hybrid))
+}
+
+#[test]
+fn canvases() {
+    let fine = canvas_fault("torch_dtype", json!(null));
+    assert!(fine.contains("image_start: 381") && fine.contains("sections: Some([3, 3, 2])"), "{fine}");
+    let rope = |key: &str| format!("/text_config/rope_parameters/{key}");
+    let cases: Vec<(String, Value, &[&str])> = vec![
+        ("image_start_id".into(), json!(null), &["config.json", "image_start_id", "missing"]),
+        ("image_end_id".into(), json!(-1), &["config.json", "image_end_id", "-1", "whole number"]),
+        ("slice_start_id".into(), json!("383"), &["config.json", "slice_start_id", "\"383\""]),
+        ("slice_end_id".into(), json!(383), &["config.json", "slice_end_id", "383 is slice_start_id, too"]),
+        ("slice_end_id".into(), json!(385), &["tokenizer.json", "\"</slice>\" is token 384", "slice_end_id is 385"]),
+        ("newline_id".into(), json!(220), &["tokenizer.json", "\"\\n\" is token 198", "newline_id is 220"]),
+        ("newline_id".into(), json!(1 << 24), &["config.json", "newline_id", "16777216"]),
+        ("drop_vision_last_layer".into(), json!(true), &["drop_vision_last_layer", "not supported"]),
+        (rope("mrope_section"), json!([4, 4]), &["text_config.rope_parameters.mrope_section", "three numbers"]),
+        (rope("mrope_section"), json!([3, 3, 3]), &["mrope_section", "[3, 3, 3] does not share out the 8 pairs"]),
+        (rope("mrope_section"), json!([0, 4, 4]), &["mrope_section", "does not share out"]),
+        (rope("mrope_section"), json!([4, -1, 5]), &["mrope_section", "three numbers"]),
+        (rope("mrope_section"), json!(null), &["mrope_section", "[11, 11, 10] does not share out the 8 pairs"]),
+        (rope("mrope_section"), json!([8, 0, 0]), &["sections: Some([8, 0, 0])"]),
+        (rope("mrope_interleaved"), json!(false), &["mrope_interleaved", "false is not supported"]),
+        (rope("partial_rotary_factor"), json!(0.1), &["partial_rotary_factor", "whole number of pairs"]),
+    ];
+    for (key, value, words) in cases {
+        let text = canvas_fault(&key, value.clone());
+        let missing: Vec<&&str> = words.iter().filter(|word| !text.contains(**word)).collect();
+        assert!(missing.is_empty(), "{key} {value}: no {missing:?} in: {text}");
+    }
 }

@@ -22,7 +22,7 @@ fn reopened(directory: &Path, manifest: &[u8]) -> Result<Session, Error> {
 #[test]
 fn what_is_wrong_is_named() {
     type Change = fn(&mut Manifest);
-    let changes: [(Change, &str); 16] = [
+    let changes: [(Change, &str); 20] = [
         (|m| m.format = 9, "manifest format 9"),
         (|m| m.limits = None, "limits are missing"),
         (|m| m.phases.truncate(2), "no phase decode"),
@@ -38,6 +38,10 @@ fn what_is_wrong_is_named() {
         (|m| m.image.as_mut().unwrap().positions = 9, "unknown positions 9"),
         (|m| m.image.as_mut().unwrap().positions = Positions::Resampled as i32, "there is no position_weights"),
         (|m| m.phases[0].inputs[1].name = "places".into(), "there is no position_ids"),
+        (|m| m.canvas = Some(Canvas::default()), "canvases need slices of whole vectors, the unit is 0"),
+        (|m| (m.canvas, m.image.as_mut().unwrap().unit) = (Some(Canvas::default()), 4), "prefill: there is no canvas"),
+        (|m| m.phases[2].inputs[1].name = "canvas".into(), "decode: there is no positions"),
+        (|m| m.phases[1].inputs[2].name = "canvas".into(), "prefill: unknown input canvas"),
         (|m| m.chat.as_mut().unwrap().placeholder = "<gone>".into(), "<gone>"),
     ];
     let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,7 @@
 //! Picture handling against Pillow and the models' Python preprocessing, and against hostile files.
 
+#[path = "image/canvas.rs"]
+mod canvas;
 #[path = "image/fixture.rs"]
 mod fixture;
 #[path = "image/hostile.rs"]

@@ -109,11 +109,13 @@ fn sections(c: &Json, half: u32) -> Result<[u32; 3]> {
     if parameters.flag("mrope_interleaved")? == Some(false) {
         return Err(parameters.fault("mrope_interleaved", "false is not supported; supported: true"));
     }
-    let list = parameters.ids("mrope_section")?;
-    let sections = match (list.as_slice(), parameters.get("mrope_section")) {
-        (_, None) => [11, 11, 10],
-        (&[turn, row, column], _) => [turn, row, column],
-        _ => return Err(parameters.fault("mrope_section", "needs three numbers of pairs: for turn, row and column")),
+    let number = |n: &serde_json::Value| n.as_u64().and_then(|n| u32::try_from(n).ok());
+    let listed = parameters.get("mrope_section").map(|list| {
+        let numbers: Option<Vec<u32>> = list.as_array().and_then(|list| list.iter().map(number).collect());
+        numbers.and_then(|numbers| <[u32; 3]>::try_from(numbers).ok())
+    });
+    let Some(sections) = listed.unwrap_or(Some([11, 11, 10])) else {
+        return Err(parameters.fault("mrope_section", "needs three numbers of pairs: for turn, row and column"));
     };
     let reaches = |at: usize| sections[at] == 0 || 3 * (u64::from(sections[at]) - 1) + (at as u64) < u64::from(half);
     let total: u64 = sections.iter().map(|s| u64::from(*s)).sum();
