@@ -49,7 +49,7 @@ fn show(session: &mut Session) {
 /// A part (left, top, width, height) of the picture of all goldens.
 fn part(picture: &Rgb, part: &serde_json::Value) -> Rgb {
     let [left, top, width, height] = [0, 1, 2, 3].map(|i| part[i].as_u64().expect("a number") as usize);
-    let rows = picture.data().chunks_exact(picture.stride()).skip(top).take(height);
+    let rows = picture.data().chunks_exact(3 * picture.width() as usize).skip(top).take(height);
     let bytes: Vec<u8> = rows.flat_map(|row| &row[3 * left..3 * (left + width)]).copied().collect();
     Rgb::from_raw(width as u32, height as u32, &bytes).expect("a picture")
 }

@@ -3,7 +3,8 @@
 mod support;
 
 use mcv_import::config::{Json, ModelConfig, Version};
-use mcv_import::{ChatTemplate, Imported, TextFacts};
+use mcv_import::text::TextFacts;
+use mcv_import::{ChatTemplate, Imported};
 use serde_json::{Value, json};
 use support::{Sketch, import, put, request, tiny};
 

@@ -54,7 +54,8 @@ impl Kernel {
             Op::MergeRows => vec![("M", rows), ("D", width(0)), ("R", self.arg_dim(1, 0))],
             Op::RmsNorm { groups, .. } => vec![("M", rows), ("D", width(0)), ("G", Dim::Is(*groups))],
             Op::RopeTable { .. } => {
-                let coordinates = if self.args.first().is_some_and(|t| t.shape.len() > 1) { width(0) } else { Dim::Is(1) };
+                let coordinates =
+                    if self.args.first().is_some_and(|t| t.shape.len() > 1) { width(0) } else { Dim::Is(1) };
                 vec![("M", rows), ("D", Dim::Is(self.result.width())), ("P", coordinates)]
             }
             Op::Rope { heads } => vec![("M", rows), ("D", width(0)), ("H", Dim::Is(*heads))],

@@ -10,7 +10,10 @@ pub(super) fn table(x: &Inputs, scale: f32) -> Result<HostTensor> {
     let coordinates = if positions.shape.len() > 1 { positions.shape[1] } else { 1 };
     let half = frequencies.data.len() / coordinates.max(1);
     if coordinates == 0 || half * coordinates != frequencies.data.len() {
-        return Err(Error::bug(format!("rope table: {:?} frequencies of {coordinates} coordinates", frequencies.shape)));
+        return Err(Error::bug(format!(
+            "rope table: {:?} frequencies of {coordinates} coordinates",
+            frequencies.shape
+        )));
     }
     let mut data = Vec::with_capacity(positions.data.len() * half * 2);
     for place in positions.data.chunks_exact(coordinates) {
