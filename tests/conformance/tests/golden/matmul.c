@@ -61,7 +61,8 @@ MCV_API void k0(const mcv_call *c, int64_t begin, int64_t end) {
     const int64_t panels = mcv_div_up(N, 16), across = mcv_div_up(panels, 4);
     for (int64_t u = begin; u < end; u++) {
         const int64_t down = u / across, right = u % across;
-        const int64_t m = down * 64, m_end = mcv_min(M, m + 64);
+        int64_t m = down * 64;
+        const int64_t m_end = mcv_min(M, m + 64);
         const int64_t p_end = mcv_min(panels, (right + 1) * 4);
         int64_t p = right * 4;
         if (m_end - m == 1)
