@@ -111,6 +111,6 @@ fn odd_prompts_do_no_harm() {
 #[test]
 fn slots_are_runs_of_vectors() {
     assert_eq!(slots(&[-1, 0, 1, -1, 2, -1, -1]), [1..3, 4..5]);
-    assert_eq!(slots(&[0, 1]), [0..2]);
+    assert_eq!(slots(&[0, 1, -1, 2]), [0..2, 3..4]);
     assert!(slots(&[-1, -1]).is_empty() && slots(&[]).is_empty());
 }
