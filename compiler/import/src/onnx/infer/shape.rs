@@ -15,6 +15,7 @@ impl Seen<'_> {
         match self.node.op.name {
             "Split" => self.split(),
             "Attention" => one(self.attention()),
+            "Dropout" => Some(vec![self.shape(0)?.to_vec(); 2]),
             "LayerNormalization" => Some(vec![self.shape(0)?.to_vec()]),
             _ => one(self.single()),
         }
@@ -26,9 +27,12 @@ impl Seen<'_> {
             "Abs" | "Neg" | "Sign" | "Sqrt" | "Exp" | "Log" | "Erf" | "Sin" | "Cos" | "Tan" | "Tanh" | "Sigmoid"
             | "Reciprocal" | "Relu" | "Floor" | "Ceil" | "Round" | "Softplus" | "Gelu" | "Swish" | "HardSwish"
             | "IsNaN" | "IsInf" | "Not" | "Clip" | "Identity" | "Cast" | "CastLike" | "Softmax" | "LogSoftmax"
-            | "RMSNormalization" | "CumSum" | "Trilu" | "EyeLike" | "RotaryEmbedding" | "ScatterND" => same(),
+            | "Mish" | "Softsign" | "Elu" | "Celu" | "Selu" | "LeakyRelu" | "HardSigmoid" | "PRelu" | "Sinh" | "Cosh"
+            | "Asin" | "Acos" | "Atan" | "Asinh" | "Acosh" | "Atanh" | "BitwiseNot" | "ScatterElements" | "TensorScatter"
+            | "GroupNormalization" | "InstanceNormalization" | "LpNormalization" | "RMSNormalization" | "CumSum" | "Trilu" | "EyeLike" | "RotaryEmbedding" | "ScatterND" => same(),
             "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "And" | "Or" | "Xor" | "Equal" | "Less" | "Greater"
-            | "LessOrEqual" | "GreaterOrEqual" | "Max" | "Min" | "Sum" | "Mean" | "Where" | "SwiGLU" => {
+            | "LessOrEqual" | "GreaterOrEqual" | "Max" | "Min" | "Sum" | "Mean" | "Where" | "SwiGLU" | "BitwiseAnd" | "BitwiseOr"
+            | "BitwiseXor" | "BitShift" => {
                 self.broadcast()
             }
             "Shape" => Some(vec![Size::is(self.contents()?.len() as i64)]),
@@ -74,7 +78,9 @@ impl Seen<'_> {
                 Some(vec![m, n])
             }
             "Conv" => self.conv(),
-            "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL2" | "ReduceSumSquare" => {
+            "Resize" => self.resize(),
+            "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2"
+            | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceSumSquare" => {
                 self.reduce()
             }
             _ => None,
@@ -192,6 +198,13 @@ impl Seen<'_> {
         let mut shape = self.merge(&[lead_a, lead_b])?;
         shape.extend([m.clone(), n.clone()]);
         Some(shape)
+    }
+
+    /// From sizes that are known and stretch all axes.
+    fn resize(&self) -> Option<Shape> {
+        let attrs = &self.node.attrs;
+        let stretched = !matches!(attrs.get("keep_aspect_ratio_policy"), Some(Attr::Text(t)) if t != "stretch");
+        self.content(3).filter(|s| stretched && !attrs.contains_key("axes") && !s.is_empty()).map(<[Size]>::to_vec)
     }
 
     fn conv(&self) -> Option<Shape> {

@@ -50,6 +50,16 @@ reals! {
     round: f64::round_ties_even;
     softplus: |x| x.max(0.0) + (-x.abs()).exp().ln_1p();
     hard_swish: |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0);
+    mish: |x| x * (x.max(0.0) + (-x.abs()).exp().ln_1p()).tanh();
+    softsign: |x| x / (1.0 + x.abs());
+    sinh: f64::sinh;
+    cosh: f64::cosh;
+    asin: f64::asin;
+    acos: f64::acos;
+    atan: f64::atan;
+    asinh: f64::asinh;
+    acosh: f64::acosh;
+    atanh: f64::atanh;
 }
 
 fn sigmoid_of(x: f64) -> f64 {
@@ -106,6 +116,39 @@ pub fn swish(call: &Call) -> Out {
 pub fn swiglu(call: &Call) -> Out {
     let alpha = call.float("alpha", 1.0);
     arithmetic(call, |a, b| a * sigmoid_of(alpha * a) * b, |_, _| Err("whole numbers where floats are needed".into()))
+}
+
+pub fn elu(call: &Call) -> Out {
+    let alpha = call.float("alpha", 1.0);
+    real(call, |x| if x < 0.0 { alpha * x.exp_m1() } else { x })
+}
+
+pub fn celu(call: &Call) -> Out {
+    let alpha = call.float("alpha", 1.0);
+    real(call, |x| if x < 0.0 { alpha * (x / alpha).exp_m1() } else { x })
+}
+
+pub fn selu(call: &Call) -> Out {
+    let (alpha, gamma) = (call.float("alpha", 1.673_263_2), call.float("gamma", 1.050_701));
+    real(call, |x| gamma * if x > 0.0 { x } else { alpha * x.exp_m1() })
+}
+
+pub fn leaky_relu(call: &Call) -> Out {
+    let alpha = call.float("alpha", 0.01);
+    real(call, |x| if x < 0.0 { alpha * x } else { x })
+}
+
+pub fn hard_sigmoid(call: &Call) -> Out {
+    let (alpha, beta) = (call.float("alpha", 0.2), call.float("beta", 0.5));
+    real(call, |x| (alpha * x + beta).clamp(0.0, 1.0))
+}
+
+/// A slope for negative numbers, broadcast to the input.
+pub fn prelu(call: &Call) -> Out {
+    let (x, slope) = (call.input(0)?, call.input(1)?);
+    let slope = slope.expanded(x.shape())?;
+    let values = x.reals()?.iter().zip(slope.reals()?).map(|(x, s)| if *x < 0.0 { s * x } else { *x }).collect();
+    Ok(vec![Tensor::real(x.dtype(), x.shape().to_vec(), values)?])
 }
 
 pub fn is_nan(call: &Call) -> Out {
@@ -361,4 +404,44 @@ pub fn choose(call: &Call) -> Out {
         _ => return Err("inputs must be of one type".into()),
     };
     Ok(vec![Tensor::new(x.dtype(), shape, data)?])
+}
+
+/// Two whole numbers of one type, bit by bit.
+fn bits(call: &Call, f: impl Fn(i128, i128) -> Why<i128>) -> Out {
+    call.input(0)?.wholes()?;
+    arithmetic(call, |x, _| x, f)
+}
+
+pub fn bit_and(call: &Call) -> Out {
+    bits(call, |x, y| Ok(x & y))
+}
+
+pub fn bit_or(call: &Call) -> Out {
+    bits(call, |x, y| Ok(x | y))
+}
+
+pub fn bit_xor(call: &Call) -> Out {
+    bits(call, |x, y| Ok(x ^ y))
+}
+
+pub fn bit_not(call: &Call) -> Out {
+    call.input(0)?.wholes()?;
+    number(call, |x| x, |n| !n)
+}
+
+/// Bits that leave are lost; to the right, the sign fills their place.
+pub fn bit_shift(call: &Call) -> Out {
+    let left = match call.text("direction", "") {
+        "LEFT" => true,
+        "RIGHT" => false,
+        other => return Err(format!("attribute direction: {other:?} is neither LEFT nor RIGHT")),
+    };
+    bits(call, |x, by| {
+        let by = u32::try_from(by).map_err(|_| format!("{by} is no number of places"))?;
+        Ok(match by {
+            64.. if left => 0,
+            _ if left => x << by,
+            _ => x >> by.min(127),
+        })
+    })
 }

@@ -13,7 +13,9 @@ mod layout;
 mod matmul;
 mod norm;
 mod reduce;
+mod resize;
 mod scan;
+mod scatter;
 mod table;
 
 use super::graph::AttrKind;

@@ -1,7 +1,8 @@
 //! The table of ops: name, operator sets, inputs, outputs, attributes, meaning.
 
 use super::{
-    OpDef, attention, cast, conv, create, einsum, elementwise as el, indexing, layout, matmul, norm, reduce, scan,
+    OpDef, attention, cast, conv, create, einsum, elementwise as el, indexing, layout, matmul, norm, reduce,
+    resize, scan, scatter,
 };
 use crate::onnx::graph::AttrKind::{self, Float, Floats, Int, Ints, Tensor, Text};
 
@@ -55,6 +56,27 @@ pub static OPS: &[OpDef] = &[
     since(24, op("Swish", (1, 1), &[("alpha", Float)], el::swish)),
     since(28, op("SwiGLU", (2, 2), &[("alpha", Float)], el::swiglu)),
     since(14, op("HardSwish", (1, 1), &[], el::hard_swish)),
+    op("Mish", (1, 1), &[], el::mish),
+    op("Softsign", (1, 1), &[], el::softsign),
+    op("Elu", (1, 1), &[("alpha", Float)], el::elu),
+    op("Celu", (1, 1), &[("alpha", Float)], el::celu),
+    op("Selu", (1, 1), &[("alpha", Float), ("gamma", Float)], el::selu),
+    op("LeakyRelu", (1, 1), &[("alpha", Float)], el::leaky_relu),
+    op("HardSigmoid", (1, 1), &[("alpha", Float), ("beta", Float)], el::hard_sigmoid),
+    op("PRelu", (2, 2), &[], el::prelu),
+    op("Sinh", (1, 1), &[], el::sinh),
+    op("Cosh", (1, 1), &[], el::cosh),
+    op("Asin", (1, 1), &[], el::asin),
+    op("Acos", (1, 1), &[], el::acos),
+    op("Atan", (1, 1), &[], el::atan),
+    op("Asinh", (1, 1), &[], el::asinh),
+    op("Acosh", (1, 1), &[], el::acosh),
+    op("Atanh", (1, 1), &[], el::atanh),
+    since(18, op("BitwiseAnd", (2, 2), &[], el::bit_and)),
+    since(18, op("BitwiseOr", (2, 2), &[], el::bit_or)),
+    since(18, op("BitwiseXor", (2, 2), &[], el::bit_xor)),
+    since(18, op("BitwiseNot", (1, 1), &[], el::bit_not)),
+    since(11, op("BitShift", (2, 2), &[("direction", Text)], el::bit_shift)),
     op("IsNaN", (1, 1), &[], el::is_nan),
     op("IsInf", (1, 1), &[("detect_negative", Int), ("detect_positive", Int)], el::is_inf),
     op("Not", (1, 1), &[], el::not),
@@ -78,6 +100,8 @@ pub static OPS: &[OpDef] = &[
     op("Mean", (1, MANY), &[], el::mean),
     op("Clip", (1, 3), &[], el::clip),
     op("Where", (3, 3), &[], el::choose),
+    between((7, 11), makes(2, op("Dropout", (1, 1), &[("ratio", Float)], layout::dropout))),
+    since(12, makes(2, op("Dropout", (1, 3), &[("seed", Int)], layout::dropout))),
     op("Identity", (1, 1), &[], layout::identity),
     between((1, 18), op("Cast", (1, 1), &[("to", Int)], cast::cast)),
     between((19, 23), op("Cast", (1, 1), &[("to", Int), ("saturate", Int)], cast::cast)),
@@ -110,6 +134,13 @@ pub static OPS: &[OpDef] = &[
     since(12, op("GatherND", (2, 2), &[("batch_dims", Int)], indexing::gather_nd)),
     between((11, 15), op("ScatterND", (3, 3), &[], indexing::scatter_nd)),
     since(16, op("ScatterND", (3, 3), &[("reduction", Text)], indexing::scatter_nd)),
+    between((11, 15), op("ScatterElements", (3, 3), AXIS, scatter::scatter_elements)),
+    since(16, op("ScatterElements", (3, 3), &[("axis", Int), ("reduction", Text)], scatter::scatter_elements)),
+    since(24, op("TensorScatter", (2, 3), &[("axis", Int), ("mode", Text)], scatter::tensor_scatter)),
+    since(9, op("OneHot", (3, 3), AXIS, scatter::one_hot)),
+    between((10, 10), op("Resize", (2, 2), &[("mode", Text)], resize::resize)),
+    between((11, 17), op("Resize", (1, 4), RESIZE, resize::resize)),
+    since(18, op("Resize", (1, 4), RESIZE_18, resize::resize)),
     since(9, op("NonZero", (1, 1), &[], indexing::non_zero)),
     makes(1, op("Constant", (0, 0), CONSTANT, create::constant)),
     since(9, op("ConstantOfShape", (1, 1), &[("value", Tensor)], create::constant_of_shape)),
@@ -120,11 +151,16 @@ pub static OPS: &[OpDef] = &[
     op("CumSum", (2, 2), &[("exclusive", Int), ("reverse", Int)], scan::cum_sum),
     op("ArgMax", (1, 1), ARG, scan::arg_max),
     op("ArgMin", (1, 1), ARG, scan::arg_min),
+    between((10, 10), makes(2, op("TopK", (2, 2), AXIS, scan::top_k))),
+    since(11, makes(2, op("TopK", (2, 2), &[("axis", Int), ("largest", Int), ("sorted", Int)], scan::top_k))),
     between((1, 12), op("Softmax", (1, 1), AXIS, norm::softmax)),
     since(13, op("Softmax", (1, 1), AXIS, norm::softmax)),
     op("LogSoftmax", (1, 1), AXIS, norm::log_softmax),
     since(17, makes(3, op("LayerNormalization", (2, 3), NORM, norm::layer_norm))),
     since(23, op("RMSNormalization", (2, 2), NORM, norm::rms_norm)),
+    since(21, op("GroupNormalization", (3, 3), GROUPS, norm::group_norm)),
+    op("InstanceNormalization", (3, 3), &[("epsilon", Float)], norm::instance_norm),
+    op("LpNormalization", (1, 1), &[("axis", Int), ("p", Int)], norm::lp_norm),
     between((1, 12), op("ReduceSum", (1, 1), REDUCE_OLD, reduce::sum)),
     since(13, op("ReduceSum", (1, 2), REDUCE, reduce::sum)),
     between((1, 17), op("ReduceMean", (1, 1), REDUCE_OLD, reduce::mean)),
@@ -139,6 +175,12 @@ pub static OPS: &[OpDef] = &[
     since(18, op("ReduceL2", (1, 2), REDUCE, reduce::l2)),
     between((1, 17), op("ReduceSumSquare", (1, 1), REDUCE_OLD, reduce::sum_square)),
     since(18, op("ReduceSumSquare", (1, 2), REDUCE, reduce::sum_square)),
+    between((1, 17), op("ReduceL1", (1, 1), REDUCE_OLD, reduce::l1)),
+    since(18, op("ReduceL1", (1, 2), REDUCE, reduce::l1)),
+    between((1, 17), op("ReduceLogSum", (1, 1), REDUCE_OLD, reduce::log_sum)),
+    since(18, op("ReduceLogSum", (1, 2), REDUCE, reduce::log_sum)),
+    between((1, 17), op("ReduceLogSumExp", (1, 1), REDUCE_OLD, reduce::log_sum_exp)),
+    since(18, op("ReduceLogSumExp", (1, 2), REDUCE, reduce::log_sum_exp)),
     op("MatMul", (2, 2), &[], matmul::mat_mul),
     op("Gemm", (2, 3), GEMM, matmul::gemm),
     since(12, op("Einsum", (1, MANY), &[("equation", Text)], einsum::einsum)),
@@ -153,6 +195,26 @@ const CONSTANT: Attrs =
     &[("value", Tensor), ("value_int", Int), ("value_ints", Ints), ("value_float", Float), ("value_floats", Floats)];
 const ARG: Attrs = &[("axis", Int), ("keepdims", Int), ("select_last_index", Int)];
 const NORM: Attrs = &[("axis", Int), ("epsilon", Float), ("stash_type", Int)];
+const GROUPS: Attrs = &[("epsilon", Float), ("num_groups", Int), ("stash_type", Int)];
+const RESIZE: Attrs = &[
+    ("coordinate_transformation_mode", Text),
+    ("cubic_coeff_a", Float),
+    ("exclude_outside", Int),
+    ("extrapolation_value", Float),
+    ("mode", Text),
+    ("nearest_mode", Text),
+];
+const RESIZE_18: Attrs = &[
+    ("antialias", Int),
+    ("axes", Ints),
+    ("coordinate_transformation_mode", Text),
+    ("cubic_coeff_a", Float),
+    ("exclude_outside", Int),
+    ("extrapolation_value", Float),
+    ("keep_aspect_ratio_policy", Text),
+    ("mode", Text),
+    ("nearest_mode", Text),
+];
 const GEMM: Attrs = &[("alpha", Float), ("beta", Float), ("transA", Int), ("transB", Int)];
 const CONV: Attrs = &[
     ("auto_pad", Text),

@@ -102,6 +102,7 @@ fn passes(view: &View, node: &Node) -> Option<ValueId> {
     };
     match node.op.name {
         "Identity" => Some(x),
+        "Dropout" if node.outputs.len() == 1 && input(node, 2).is_none_or(|t| view.scalar(t) == Some(0.0)) => Some(x),
         "Cast" if before.dtype.is_some() && before.dtype == after.dtype => Some(x),
         "Expand" | "Reshape" | "Tile" if same_shape => Some(x),
         "Transpose" if ints(node, "perm").windows(2).all(|w| w[0] < w[1]) && node.attrs.contains_key("perm") => Some(x),
