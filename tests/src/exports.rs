@@ -61,7 +61,9 @@ pub fn write(from: &Path, checkpoint: &Checkpoint, to: &Path) -> io::Result<()> 
 /// Below one another the weights that begin with `name`: the first projection's name stands for all.
 fn fused(folder: &Path, checkpoint: &Checkpoint, name: &str) -> io::Result<()> {
     for group in FUSED {
-        let Some((begin, end)) = name.split_once(group[0]).filter(|(begin, _)| begin.starts_with("llm.")) else { continue };
+        let Some((begin, end)) = name.split_once(group[0]).filter(|(begin, _)| begin.starts_with("llm.")) else {
+            continue;
+        };
         let (mut values, mut rows) = (vec![], 0);
         for part in group {
             let part = format!("{begin}{part}{end}");

@@ -1,6 +1,6 @@
 //! A walk from a graph's result to its inputs: what each part of a model must look like, and which weights it has.
 
-use super::graph::{Attr, Graph, Node, ValueId};
+use super::graph::{Attr, Constant, Graph, Node, ValueId};
 use super::infer::Size;
 use super::layout::Chain;
 use super::rules::view::{View, input, int, ints, near, rounded};
@@ -78,8 +78,16 @@ impl<'a> Walk<'a> {
         self.named(name, Weight::of(Part::whole(constant.unbatched())))
     }
 
+    /// The same for columns that stand as rows.
+    pub fn keep_turned(&mut self, name: &str, constant: Constant) -> Why<()> {
+        let mut part = Part::whole(constant);
+        part.turned = true;
+        part.rows = 0..part.extents()[0];
+        self.named(name, Weight::of(part))
+    }
+
     fn named(&mut self, name: &str, weight: Weight) -> Why<()> {
-        if self.weights.get(name).is_some_and(|known| *known != weight) {
+        if self.weights.get(name).is_some_and(|known| *known != weight && !known.equals(&weight)) {
             return Err(format!("{name} is found twice, with other numbers"));
         }
         self.weights.insert(name.to_string(), weight);

@@ -87,7 +87,8 @@ impl Slices {
             if let Some(slice) = self.ready.next() {
                 return Ok(slice);
             }
-            let Queued { picture, policy, .. } = self.pictures.next().ok_or_else(|| Error::Bug("fewer slices than planned".into()))?;
+            let Queued { picture, policy, .. } =
+                self.pictures.next().ok_or_else(|| Error::Bug("fewer slices than planned".into()))?;
             let started = Instant::now();
             self.ready = slices(&picture, &policy)?.slices.into_iter();
             self.seconds += started.elapsed().as_secs_f64();

@@ -170,6 +170,8 @@ impl Seen<'_> {
                 _ => Some(DType::F32),
             },
             "OneHot" => self.fact(2)?.dtype,
+            "DequantizeLinear" | "QuantizeLinear" | "DynamicQuantizeLinear" => None,
+            "MatMulInteger" => Some(DType::I32),
             // Means, masks and places have a type of their own.
             "LayerNormalization" | "Dropout" | "TopK" if self.node.outputs.len() > 1 => None,
             _ => self.fact(0)?.dtype,

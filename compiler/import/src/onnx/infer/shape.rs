@@ -24,17 +24,67 @@ impl Seen<'_> {
     fn single(&self) -> Option<Shape> {
         let same = || self.shape(0).map(<[Size]>::to_vec);
         match self.node.op.name {
-            "Abs" | "Neg" | "Sign" | "Sqrt" | "Exp" | "Log" | "Erf" | "Sin" | "Cos" | "Tan" | "Tanh" | "Sigmoid"
-            | "Reciprocal" | "Relu" | "Floor" | "Ceil" | "Round" | "Softplus" | "Gelu" | "Swish" | "HardSwish"
-            | "IsNaN" | "IsInf" | "Not" | "Clip" | "Identity" | "Cast" | "CastLike" | "Softmax" | "LogSoftmax"
-            | "Mish" | "Softsign" | "Elu" | "Celu" | "Selu" | "LeakyRelu" | "HardSigmoid" | "PRelu" | "Sinh" | "Cosh"
-            | "Asin" | "Acos" | "Atan" | "Asinh" | "Acosh" | "Atanh" | "BitwiseNot" | "ScatterElements" | "TensorScatter"
-            | "GroupNormalization" | "InstanceNormalization" | "LpNormalization" | "RMSNormalization" | "CumSum" | "Trilu" | "EyeLike" | "RotaryEmbedding" | "ScatterND" => same(),
+            "Abs"
+            | "Neg"
+            | "Sign"
+            | "Sqrt"
+            | "Exp"
+            | "Log"
+            | "Erf"
+            | "Sin"
+            | "Cos"
+            | "Tan"
+            | "Tanh"
+            | "Sigmoid"
+            | "Reciprocal"
+            | "Relu"
+            | "Floor"
+            | "Ceil"
+            | "Round"
+            | "Softplus"
+            | "Gelu"
+            | "Swish"
+            | "HardSwish"
+            | "IsNaN"
+            | "IsInf"
+            | "Not"
+            | "Clip"
+            | "Identity"
+            | "Cast"
+            | "CastLike"
+            | "Softmax"
+            | "LogSoftmax"
+            | "Mish"
+            | "Softsign"
+            | "Elu"
+            | "Celu"
+            | "Selu"
+            | "LeakyRelu"
+            | "HardSigmoid"
+            | "PRelu"
+            | "Sinh"
+            | "Cosh"
+            | "Asin"
+            | "Acos"
+            | "Atan"
+            | "Asinh"
+            | "Acosh"
+            | "Atanh"
+            | "BitwiseNot"
+            | "ScatterElements"
+            | "TensorScatter"
+            | "GroupNormalization"
+            | "InstanceNormalization"
+            | "LpNormalization"
+            | "RMSNormalization"
+            | "CumSum"
+            | "Trilu"
+            | "EyeLike"
+            | "RotaryEmbedding"
+            | "ScatterND" => same(),
             "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "And" | "Or" | "Xor" | "Equal" | "Less" | "Greater"
-            | "LessOrEqual" | "GreaterOrEqual" | "Max" | "Min" | "Sum" | "Mean" | "Where" | "SwiGLU" | "BitwiseAnd" | "BitwiseOr"
-            | "BitwiseXor" | "BitShift" => {
-                self.broadcast()
-            }
+            | "LessOrEqual" | "GreaterOrEqual" | "Max" | "Min" | "Sum" | "Mean" | "Where" | "SwiGLU" | "BitwiseAnd"
+            | "BitwiseOr" | "BitwiseXor" | "BitShift" => self.broadcast(),
             "Shape" => Some(vec![Size::is(self.contents()?.len() as i64)]),
             "Size" => Some(vec![]),
             "Constant" => match self.node.attrs.values().next()? {
@@ -68,7 +118,7 @@ impl Seen<'_> {
                 data.iter().zip(repeats).map(|(d, r)| d.times(r)).collect()
             }
             "Range" => self.range(),
-            "MatMul" => self.mat_mul(),
+            "MatMul" | "MatMulInteger" => self.mat_mul(),
             "Gemm" => {
                 let turn = |i: usize, flip: &str| {
                     let [a, b] = self.shape(i)? else { return None };
@@ -80,9 +130,7 @@ impl Seen<'_> {
             "Conv" => self.conv(),
             "Resize" => self.resize(),
             "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2"
-            | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceSumSquare" => {
-                self.reduce()
-            }
+            | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceSumSquare" => self.reduce(),
             _ => None,
         }
     }

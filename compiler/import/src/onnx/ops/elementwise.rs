@@ -7,14 +7,14 @@ use crate::onnx::tensor::{Data, Tensor, Why, broadcast};
 type Out = Why<Vec<Tensor>>;
 
 /// A function of floats.
-fn real(call: &Call, f: impl Fn(f64) -> f64) -> Out {
+pub fn real(call: &Call, f: impl Fn(f64) -> f64) -> Out {
     let x = call.input(0)?;
     let values = x.reals()?.iter().map(|v| f(*v)).collect();
     Ok(vec![Tensor::real(x.dtype(), x.shape().to_vec(), values)?])
 }
 
 /// A function of floats or whole numbers.
-fn number(call: &Call, f: impl Fn(f64) -> f64, n: impl Fn(i128) -> i128) -> Out {
+pub fn number(call: &Call, f: impl Fn(f64) -> f64, n: impl Fn(i128) -> i128) -> Out {
     let x = call.input(0)?;
     match x.data() {
         Data::Real(_) => real(call, f),
@@ -62,7 +62,7 @@ reals! {
     atanh: f64::atanh;
 }
 
-fn sigmoid_of(x: f64) -> f64 {
+pub fn sigmoid_of(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
@@ -90,65 +90,6 @@ pub fn neg(call: &Call) -> Out {
 
 pub fn sign(call: &Call) -> Out {
     number(call, |x| if x == 0.0 || x.is_nan() { x } else { x.signum() }, i128::signum)
-}
-
-pub fn relu(call: &Call) -> Out {
-    number(call, |x| if x < 0.0 { 0.0 } else { x }, |n| n.max(0))
-}
-
-/// Exact, or with the `tanh` of Hendrycks and Gimpel.
-pub fn gelu(call: &Call) -> Out {
-    match call.text("approximate", "none") {
-        "none" => real(call, |x| 0.5 * x * (1.0 + erf_of(x / std::f64::consts::SQRT_2))),
-        "tanh" => {
-            let k = (2.0 / std::f64::consts::PI).sqrt();
-            real(call, |x| 0.5 * x * (1.0 + (k * (x + 0.044715 * x * x * x)).tanh()))
-        }
-        other => Err(format!("attribute approximate: {other:?} is not known")),
-    }
-}
-
-pub fn swish(call: &Call) -> Out {
-    let alpha = call.float("alpha", 1.0);
-    real(call, |x| x * sigmoid_of(alpha * x))
-}
-
-pub fn swiglu(call: &Call) -> Out {
-    let alpha = call.float("alpha", 1.0);
-    arithmetic(call, |a, b| a * sigmoid_of(alpha * a) * b, |_, _| Err("whole numbers where floats are needed".into()))
-}
-
-pub fn elu(call: &Call) -> Out {
-    let alpha = call.float("alpha", 1.0);
-    real(call, |x| if x < 0.0 { alpha * x.exp_m1() } else { x })
-}
-
-pub fn celu(call: &Call) -> Out {
-    let alpha = call.float("alpha", 1.0);
-    real(call, |x| if x < 0.0 { alpha * (x / alpha).exp_m1() } else { x })
-}
-
-pub fn selu(call: &Call) -> Out {
-    let (alpha, gamma) = (call.float("alpha", 1.673_263_2), call.float("gamma", 1.050_701));
-    real(call, |x| gamma * if x > 0.0 { x } else { alpha * x.exp_m1() })
-}
-
-pub fn leaky_relu(call: &Call) -> Out {
-    let alpha = call.float("alpha", 0.01);
-    real(call, |x| if x < 0.0 { alpha * x } else { x })
-}
-
-pub fn hard_sigmoid(call: &Call) -> Out {
-    let (alpha, beta) = (call.float("alpha", 0.2), call.float("beta", 0.5));
-    real(call, |x| (alpha * x + beta).clamp(0.0, 1.0))
-}
-
-/// A slope for negative numbers, broadcast to the input.
-pub fn prelu(call: &Call) -> Out {
-    let (x, slope) = (call.input(0)?, call.input(1)?);
-    let slope = slope.expanded(x.shape())?;
-    let values = x.reals()?.iter().zip(slope.reals()?).map(|(x, s)| if *x < 0.0 { s * x } else { *x }).collect();
-    Ok(vec![Tensor::real(x.dtype(), x.shape().to_vec(), values)?])
 }
 
 pub fn is_nan(call: &Call) -> Out {
@@ -187,7 +128,7 @@ fn pair(call: &Call) -> Why<(Tensor, Tensor)> {
     Ok((a.expanded(&shape)?, b.expanded(&shape)?))
 }
 
-fn arithmetic(call: &Call, f: impl Fn(f64, f64) -> f64, n: impl Fn(i128, i128) -> Why<i128>) -> Out {
+pub fn arithmetic(call: &Call, f: impl Fn(f64, f64) -> f64, n: impl Fn(i128, i128) -> Why<i128>) -> Out {
     let (a, b) = pair(call)?;
     let shape = a.shape().to_vec();
     let out = match (a.data(), b.data()) {
@@ -404,44 +345,4 @@ pub fn choose(call: &Call) -> Out {
         _ => return Err("inputs must be of one type".into()),
     };
     Ok(vec![Tensor::new(x.dtype(), shape, data)?])
-}
-
-/// Two whole numbers of one type, bit by bit.
-fn bits(call: &Call, f: impl Fn(i128, i128) -> Why<i128>) -> Out {
-    call.input(0)?.wholes()?;
-    arithmetic(call, |x, _| x, f)
-}
-
-pub fn bit_and(call: &Call) -> Out {
-    bits(call, |x, y| Ok(x & y))
-}
-
-pub fn bit_or(call: &Call) -> Out {
-    bits(call, |x, y| Ok(x | y))
-}
-
-pub fn bit_xor(call: &Call) -> Out {
-    bits(call, |x, y| Ok(x ^ y))
-}
-
-pub fn bit_not(call: &Call) -> Out {
-    call.input(0)?.wholes()?;
-    number(call, |x| x, |n| !n)
-}
-
-/// Bits that leave are lost; to the right, the sign fills their place.
-pub fn bit_shift(call: &Call) -> Out {
-    let left = match call.text("direction", "") {
-        "LEFT" => true,
-        "RIGHT" => false,
-        other => return Err(format!("attribute direction: {other:?} is neither LEFT nor RIGHT")),
-    };
-    bits(call, |x, by| {
-        let by = u32::try_from(by).map_err(|_| format!("{by} is no number of places"))?;
-        Ok(match by {
-            64.. if left => 0,
-            _ if left => x << by,
-            _ => x >> by.min(127),
-        })
-    })
 }

@@ -121,11 +121,21 @@ fn place(call: &Call, along: &Along, n: usize, i: f64) -> Why<f64> {
     let default = if call.opset >= 11 { "half_pixel" } else { "asymmetric" };
     Ok(match call.text("coordinate_transformation_mode", default) {
         "half_pixel" => (i + 0.5) / scale - 0.5,
-        "half_pixel_symmetric" => {
-            n as f64 / 2.0 * (1.0 - along.to as f64 / width) + (i + 0.5) / scale - 0.5
+        "half_pixel_symmetric" => n as f64 / 2.0 * (1.0 - along.to as f64 / width) + (i + 0.5) / scale - 0.5,
+        "pytorch_half_pixel" => {
+            if width == 1.0 {
+                -0.5
+            } else {
+                (i + 0.5) / scale - 0.5
+            }
         }
-        "pytorch_half_pixel" => if width == 1.0 { -0.5 } else { (i + 0.5) / scale - 0.5 },
-        "align_corners" => if width == 1.0 { 0.0 } else { i * last / (width - 1.0) },
+        "align_corners" => {
+            if width == 1.0 {
+                0.0
+            } else {
+                i * last / (width - 1.0)
+            }
+        }
         "asymmetric" => i / scale,
         "tf_half_pixel_for_nn" if call.opset < 13 => (i + 0.5) / scale,
         "tf_crop_and_resize" if width == 1.0 => (end - begin) * last / 2.0 + begin * last,

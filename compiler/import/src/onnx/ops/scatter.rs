@@ -43,7 +43,8 @@ fn put(x: &Tensor, places: &[usize], updates: &Tensor, merge: &str) -> Out {
 pub fn tensor_scatter(call: &Call) -> Out {
     let (x, updates) = (call.input(0)?, call.input(1)?);
     let along = axis(call.int("axis", -2), x.rank())?;
-    let fits = |i: usize| if i == along { updates.shape()[i] <= x.shape()[i] } else { updates.shape()[i] == x.shape()[i] };
+    let fits =
+        |i: usize| if i == along { updates.shape()[i] <= x.shape()[i] } else { updates.shape()[i] == x.shape()[i] };
     if along == 0 || updates.rank() != x.rank() || !(0..x.rank()).all(fits) {
         return Err(format!("updates {:?} of axis {along} for {:?}", updates.shape(), x.shape()));
     }

@@ -1,8 +1,8 @@
 //! The table of ops: name, operator sets, inputs, outputs, attributes, meaning.
 
 use super::{
-    OpDef, attention, cast, conv, create, einsum, elementwise as el, indexing, layout, matmul, norm, reduce,
-    resize, scan, scatter,
+    OpDef, activation as act, attention, bits, cast, conv, create, einsum, elementwise as el, indexing, layout, matmul,
+    norm, quantize, reduce, resize, scan, scatter,
 };
 use crate::onnx::graph::AttrKind::{self, Float, Floats, Int, Ints, Tensor, Text};
 
@@ -47,23 +47,23 @@ pub static OPS: &[OpDef] = &[
     op("Tanh", (1, 1), &[], el::tanh),
     op("Sigmoid", (1, 1), &[], el::sigmoid),
     op("Reciprocal", (1, 1), &[], el::reciprocal),
-    op("Relu", (1, 1), &[], el::relu),
+    op("Relu", (1, 1), &[], act::relu),
     op("Floor", (1, 1), &[], el::floor),
     op("Ceil", (1, 1), &[], el::ceil),
     op("Round", (1, 1), &[], el::round),
     op("Softplus", (1, 1), &[], el::softplus),
-    since(20, op("Gelu", (1, 1), &[("approximate", Text)], el::gelu)),
-    since(24, op("Swish", (1, 1), &[("alpha", Float)], el::swish)),
-    since(28, op("SwiGLU", (2, 2), &[("alpha", Float)], el::swiglu)),
+    since(20, op("Gelu", (1, 1), &[("approximate", Text)], act::gelu)),
+    since(24, op("Swish", (1, 1), &[("alpha", Float)], act::swish)),
+    since(28, op("SwiGLU", (2, 2), &[("alpha", Float)], act::swiglu)),
     since(14, op("HardSwish", (1, 1), &[], el::hard_swish)),
     op("Mish", (1, 1), &[], el::mish),
     op("Softsign", (1, 1), &[], el::softsign),
-    op("Elu", (1, 1), &[("alpha", Float)], el::elu),
-    op("Celu", (1, 1), &[("alpha", Float)], el::celu),
-    op("Selu", (1, 1), &[("alpha", Float), ("gamma", Float)], el::selu),
-    op("LeakyRelu", (1, 1), &[("alpha", Float)], el::leaky_relu),
-    op("HardSigmoid", (1, 1), &[("alpha", Float), ("beta", Float)], el::hard_sigmoid),
-    op("PRelu", (2, 2), &[], el::prelu),
+    op("Elu", (1, 1), &[("alpha", Float)], act::elu),
+    op("Celu", (1, 1), &[("alpha", Float)], act::celu),
+    op("Selu", (1, 1), &[("alpha", Float), ("gamma", Float)], act::selu),
+    op("LeakyRelu", (1, 1), &[("alpha", Float)], act::leaky_relu),
+    op("HardSigmoid", (1, 1), &[("alpha", Float), ("beta", Float)], act::hard_sigmoid),
+    op("PRelu", (2, 2), &[], act::prelu),
     op("Sinh", (1, 1), &[], el::sinh),
     op("Cosh", (1, 1), &[], el::cosh),
     op("Asin", (1, 1), &[], el::asin),
@@ -72,11 +72,11 @@ pub static OPS: &[OpDef] = &[
     op("Asinh", (1, 1), &[], el::asinh),
     op("Acosh", (1, 1), &[], el::acosh),
     op("Atanh", (1, 1), &[], el::atanh),
-    since(18, op("BitwiseAnd", (2, 2), &[], el::bit_and)),
-    since(18, op("BitwiseOr", (2, 2), &[], el::bit_or)),
-    since(18, op("BitwiseXor", (2, 2), &[], el::bit_xor)),
-    since(18, op("BitwiseNot", (1, 1), &[], el::bit_not)),
-    since(11, op("BitShift", (2, 2), &[("direction", Text)], el::bit_shift)),
+    since(18, op("BitwiseAnd", (2, 2), &[], bits::and)),
+    since(18, op("BitwiseOr", (2, 2), &[], bits::or)),
+    since(18, op("BitwiseXor", (2, 2), &[], bits::xor)),
+    since(18, op("BitwiseNot", (1, 1), &[], bits::not)),
+    since(11, op("BitShift", (2, 2), &[("direction", Text)], bits::shift)),
     op("IsNaN", (1, 1), &[], el::is_nan),
     op("IsInf", (1, 1), &[("detect_negative", Int), ("detect_positive", Int)], el::is_inf),
     op("Not", (1, 1), &[], el::not),
@@ -184,6 +184,16 @@ pub static OPS: &[OpDef] = &[
     op("MatMul", (2, 2), &[], matmul::mat_mul),
     op("Gemm", (2, 3), GEMM, matmul::gemm),
     since(12, op("Einsum", (1, MANY), &[("equation", Text)], einsum::einsum)),
+    between((10, 12), op("DequantizeLinear", (2, 3), &[], quantize::dequantize)),
+    between((13, 20), op("DequantizeLinear", (2, 3), AXIS, quantize::dequantize)),
+    between((21, 22), op("DequantizeLinear", (2, 3), BLOCKS, quantize::dequantize)),
+    since(23, op("DequantizeLinear", (2, 3), BLOCKS_TYPED, quantize::dequantize)),
+    between((10, 12), op("QuantizeLinear", (2, 3), &[], quantize::quantize)),
+    between((13, 18), op("QuantizeLinear", (2, 3), AXIS, quantize::quantize)),
+    between((19, 20), op("QuantizeLinear", (2, 3), &[("axis", Int), ("saturate", Int)], quantize::quantize)),
+    since(21, op("QuantizeLinear", (2, 3), QUANTIZE, quantize::quantize)),
+    since(11, makes(3, op("DynamicQuantizeLinear", (1, 1), &[], quantize::dynamic))),
+    since(10, op("MatMulInteger", (2, 4), &[], quantize::mat_mul_integer)),
     op("Conv", (2, 3), CONV, conv::conv),
     since(23, op("RotaryEmbedding", (3, 4), ROTARY, attention::rotary)),
     between((23, 23), makes(4, op("Attention", (3, 6), ATTENTION, attention::attention))),
@@ -195,6 +205,10 @@ const CONSTANT: Attrs =
     &[("value", Tensor), ("value_int", Int), ("value_ints", Ints), ("value_float", Float), ("value_floats", Floats)];
 const ARG: Attrs = &[("axis", Int), ("keepdims", Int), ("select_last_index", Int)];
 const NORM: Attrs = &[("axis", Int), ("epsilon", Float), ("stash_type", Int)];
+const BLOCKS: Attrs = &[("axis", Int), ("block_size", Int)];
+const BLOCKS_TYPED: Attrs = &[("axis", Int), ("block_size", Int), ("output_dtype", Int)];
+const QUANTIZE: Attrs =
+    &[("axis", Int), ("block_size", Int), ("output_dtype", Int), ("precision", Int), ("saturate", Int)];
 const GROUPS: Attrs = &[("epsilon", Float), ("num_groups", Int), ("stash_type", Int)];
 const RESIZE: Attrs = &[
     ("coordinate_transformation_mode", Text),

@@ -51,7 +51,13 @@ pub fn find(view: &View, node: &Node, draft: &mut Draft) -> Option<()> {
             let (axis, at) = (along(int(node, "axis", 0))?, input(node, 1)?);
             let n = view.facts.shape(x)?.get(axis)?.known()?;
             let index = match (view.facts.shape(at)?, &view.facts.wholes(at)?[..]) {
-                ([], [i]) => if *i < 0 { i + n } else { *i },
+                ([], [i]) => {
+                    if *i < 0 {
+                        i + n
+                    } else {
+                        *i
+                    }
+                }
                 _ => return None,
             };
             let part = cut(view, draft, x, Part { axis, begin: index, end: index + 1 })?;

@@ -32,8 +32,8 @@ pub struct Args {
     /// Hold a conversation: each line of stdin is a message
     #[arg(long, conflicts_with = "json")]
     pub chat: bool,
-    /// Answer each line {"id", "image", "prompt"} of a file by a line {"id", "output", "seconds"}; pictures are
-    /// relative to the file
+    /// Answer each line {"id", "image", "prompt"} of a file by a line {"id", "output", "seconds"}; "image" is a picture or
+    /// a list of them, relative to the file
     #[arg(long, value_name = "JSONL")]
     pub prompts: Option<PathBuf>,
     /// System prompt [default: the model's]
