@@ -196,9 +196,12 @@ fn what_is_damaged_missing_or_different_is_refused_by_name() {
     let timm: [(Change, &[&str]); 8] = [
         (|d| damage(d, T, "Erf", "Cos", true), &[T, "node", "Gelu is expected here"]),
         (|d| damage(d, T, "cubic", "cubix", true), &[T, "node", "Resize", "cubix"]),
-        (|d| damage(d, T, "cubic", "linea", true), &[T, "Resize", "bicubic interpolation"]),
+        (|d| damage(d, T, "half_pixel", "asymmetric", true), &[T, "Resize", "bicubic interpolation"]),
         (|d| configure(d, |c| c["drop_vision_last_layer"] = false.into()), &[T, "node", "expected here"]),
-        (|d| configure(d, |c| c["mcv_timm_overrides"]["image_size"] = 210.into()), &[T, "order", "expected here"]),
+        (
+            |d| configure(d, |c| c["mcv_timm_overrides"]["image_size"] = 210.into()),
+            &[T, "axes are expected in the order"],
+        ),
         (|d| configure(d, |c| c["mcv_timm_overrides"]["num_heads"] = 4.into()), &[T, "node", "config.json"]),
         (|d| configure(d, |c| c["scale_emb"] = 10.into()), &["language.onnx", "a factor of 10 is expected"]),
         (|d| configure(d, |c| c["mcv_resampler_heads"] = 4.into()), &[F, "node", "config.json"]),
