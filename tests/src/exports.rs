@@ -6,9 +6,20 @@ use mcv_import::Checkpoint;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Exports of 2.6 whose graphs are in the repository: form, exporter, operator set.
-pub const FORMS: [&str; 5] =
-    ["conv-script-14", "weights-dynamo-20", "cached-dynamo-18", "rows-dynamo-23", "whole-dynamo-18"];
+/// Exports whose graphs are in the repository: form, exporter and operator set; and the version of the model.
+pub const FORMS: [(&str, &str); 8] = [
+    ("conv-script-14", "v2_6"),
+    ("weights-dynamo-20", "v2_6"),
+    ("cached-dynamo-18", "v2_6"),
+    ("rows-dynamo-23", "v2_6"),
+    ("whole-dynamo-18", "v2_6"),
+    ("fused-script-11", "v2_6"),
+    ("timm-script-11", "v2_0"),
+    ("timm-dynamo-18", "v2_0"),
+];
+
+/// Projections that some exports have as one, by their names' ends.
+const FUSED: [&[&str]; 2] = [&["q_proj", "k_proj", "v_proj"], &["gate_proj", "up_proj"]];
 
 /// The graphs of a form.
 pub fn folder(form: &str) -> PathBuf {
@@ -42,6 +53,25 @@ pub fn write(from: &Path, checkpoint: &Checkpoint, to: &Path) -> io::Result<()> 
                 parts(&folder, &format!("{name}.{begin}-{end}"), &values, (end - begin) as usize)?;
             }
         }
+        fused(&folder, checkpoint, name)?;
+    }
+    Ok(())
+}
+
+/// Below one another the weights that begin with `name`: the first projection's name stands for all.
+fn fused(folder: &Path, checkpoint: &Checkpoint, name: &str) -> io::Result<()> {
+    for group in FUSED {
+        let Some((begin, end)) = name.split_once(group[0]).filter(|(begin, _)| begin.starts_with("llm.")) else {
+            continue;
+        };
+        let (mut values, mut rows) = (vec![], 0);
+        for part in group {
+            let part = format!("{begin}{part}{end}");
+            let count = checkpoint.tensor(&part).and_then(|e| e.shape.first().copied()).unwrap_or(0);
+            values.extend(read(checkpoint, &part, 0, count)?);
+            rows += count;
+        }
+        parts(folder, &format!("{begin}{}{end}", group.join("+")), &values, rows as usize)?;
     }
     Ok(())
 }

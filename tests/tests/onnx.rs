@@ -14,9 +14,10 @@ fn checkpoint(version: &str) -> TempDir {
     dir
 }
 
-/// A directory with the graphs of a form and the weights of 2.6.
+/// A directory with the graphs of a form and the weights of its version.
 fn exported(form: &str) -> TempDir {
-    let (from, dir) = (checkpoint("v2_6"), tempfile::tempdir().expect("a temporary folder"));
+    let version = exports::FORMS.iter().find(|f| f.0 == form).expect("a form").1;
+    let (from, dir) = (checkpoint(version), tempfile::tempdir().expect("a temporary folder"));
     let checkpoint = Checkpoint::open(from.path()).expect("the fixture is valid");
     exports::write(&exports::folder(form), &checkpoint, dir.path()).expect("the fixture is complete");
     dir
@@ -45,9 +46,9 @@ fn same_weights(place: &str, ours: &Checkpoint, theirs: &Checkpoint) {
 
 #[test]
 fn weights_of_every_form_are_those_of_the_checkpoint() {
-    let from = checkpoint("v2_6");
-    let theirs = Checkpoint::open(from.path()).expect("the fixture is valid");
-    for form in exports::FORMS {
+    for (form, version) in exports::FORMS {
+        let from = checkpoint(version);
+        let theirs = Checkpoint::open(from.path()).expect("the fixture is valid");
         let dir = exported(form);
         let ours = import(dir.path()).unwrap_or_else(|e| panic!("{form}: {e}"));
         same_weights(form, &ours.checkpoint, &theirs);
@@ -85,22 +86,22 @@ fn artifact(dir: &Path) -> Session {
 
 #[test]
 fn artifacts_answer_as_those_of_the_checkpoint() {
-    let from = checkpoint("v2_6");
-    let mut theirs = artifact(from.path());
-    let dir = exported("cached-dynamo-18");
-    let mut ours = artifact(dir.path());
-    for (case, shown) in [("image", Some(nano::picture())), ("text", None)] {
-        let golden = nano::golden("v2_6", case);
-        let found = measure::distance(&mut ours, &golden, shown.as_deref()).expect("comparable");
-        assert!(found.logits < 1e-5 && found.vectors.unwrap_or(0.0) < 1e-5, "{case}: {found:?}");
-        assert_eq!(found.tokens, (24, 24), "{case}");
-        measure::distance(&mut theirs, &golden, shown.as_deref()).expect("comparable");
-        let logits = |s: &mut Session| {
-            let rows = golden.image_rows();
-            s.forward_logits(&golden.ints("ids"), &rows).expect("it runs").pop().expect("a row")
-        };
-        let (a, b) = (logits(&mut ours), logits(&mut theirs));
-        assert!(share(&a, &b) < 1e-6 && argmax(&a) == argmax(&b), "{case}: {}", share(&a, &b));
+    for (form, version) in [("cached-dynamo-18", "v2_6"), ("timm-dynamo-18", "v2_0")] {
+        let (from, dir) = (checkpoint(version), exported(form));
+        let (mut theirs, mut ours) = (artifact(from.path()), artifact(dir.path()));
+        for (case, shown) in [("image", Some(nano::picture())), ("text", None)] {
+            let golden = nano::golden(version, case);
+            let found = measure::distance(&mut ours, &golden, shown.as_deref()).expect("comparable");
+            assert!(found.logits < 1e-5 && found.vectors.unwrap_or(0.0) < 1e-5, "{form} {case}: {found:?}");
+            assert_eq!(found.tokens, (24, 24), "{form} {case}");
+            measure::distance(&mut theirs, &golden, shown.as_deref()).expect("comparable");
+            let logits = |s: &mut Session| {
+                let rows = golden.image_rows();
+                s.forward_logits(&golden.ints("ids"), &rows).expect("it runs").pop().expect("a row")
+            };
+            let (a, b) = (logits(&mut ours), logits(&mut theirs));
+            assert!(share(&a, &b) < 1e-6 && argmax(&a) == argmax(&b), "{form} {case}: {}", share(&a, &b));
+        }
     }
 }
 
@@ -188,6 +189,29 @@ fn what_is_damaged_missing_or_different_is_refused_by_name() {
         let error = import(dir.path()).err().unwrap_or("nothing: it was imported".into());
         if !words.iter().all(|w| error.contains(w)) {
             missed.push(format!("case {index}: not all of {words:?} are in {error:?}"));
+        }
+    }
+    const T: &str = "visiontimm.onnx";
+    const F: &str = "resampler.onnx";
+    let timm: [(Change, &[&str]); 8] = [
+        (|d| damage(d, T, "Erf", "Cos", true), &[T, "node", "Gelu is expected here"]),
+        (|d| damage(d, T, "cubic", "cubix", true), &[T, "node", "Resize", "cubix"]),
+        (|d| damage(d, T, "half_pixel", "asymmetric", true), &[T, "Resize", "bicubic interpolation"]),
+        (|d| configure(d, |c| c["drop_vision_last_layer"] = false.into()), &[T, "node", "expected here"]),
+        (
+            |d| configure(d, |c| c["mcv_timm_overrides"]["image_size"] = 210.into()),
+            &[T, "axes are expected in the order"],
+        ),
+        (|d| configure(d, |c| c["mcv_timm_overrides"]["num_heads"] = 4.into()), &[T, "node", "config.json"]),
+        (|d| configure(d, |c| c["scale_emb"] = 10.into()), &["language.onnx", "a factor of 10 is expected"]),
+        (|d| configure(d, |c| c["mcv_resampler_heads"] = 4.into()), &[F, "node", "config.json"]),
+    ];
+    for (index, (change, words)) in timm.iter().enumerate() {
+        let dir = exported("timm-dynamo-18");
+        change(dir.path());
+        let error = import(dir.path()).err().unwrap_or("nothing: it was imported".into());
+        if !words.iter().all(|w| error.contains(w)) {
+            missed.push(format!("2.0, case {index}: not all of {words:?} are in {error:?}"));
         }
     }
     assert!(missed.is_empty(), "{missed:#?}");

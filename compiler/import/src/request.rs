@@ -81,7 +81,14 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported> {
 
 fn read(path: &Path, request: &Request) -> std::result::Result<(Found, ModelConfig, TextFacts), ImportError> {
     if let Some(pair) = Pair::find(path, request.mmproj.as_deref())? {
-        let (checkpoint, config, text) = gguf::open(&pair)?;
+        let (checkpoint, mut config, text) = gguf::open(&pair)?;
+        if request.slices.is_none() && config.image.max_slice_nums > 1 {
+            config.warnings.push(format!(
+                "{}: GGUF files don't say max_slice_nums; {} is taken, --slices gives another number",
+                pair.vision.path.display(),
+                config.image.max_slice_nums
+            ));
+        }
         return Ok((Found::Checkpoint(checkpoint), config, text));
     }
     let weights = Checkpoint::find(path)?;

@@ -92,6 +92,17 @@ fn rotary_is_found() {
     check("attention-dynamo-18.onnx", "rotary", 2);
 }
 
+/// Two cuts by `Split`, or three by `Slice` or `Gather` and one by `Split`.
+#[test]
+fn fused_projections_come_apart() {
+    for (file, cuts) in [("columns-script-11.onnx", 2), ("columns-dynamo-18.onnx", 4)] {
+        check(file, "columns", cuts);
+        let (_, left) = simplified(&exports().join(file));
+        let count = |op: &str| left.nodes.iter().filter(|n| n.op.name == op).count();
+        assert_eq!((count("MatMul"), count("Attention"), count("SwiGLU"), count("Split")), (5, 1, 1, 0), "{file}");
+    }
+}
+
 #[test]
 fn attention_is_found() {
     for file in ["attention-script-14.onnx", "attention-dynamo-18.onnx", "attention-dynamo-23.onnx"] {

@@ -91,7 +91,12 @@ int mcv_open(const char *path, const mcv_options *options, mcv_session **session
  * (0: width * 3). The pixels are copied. */
 int mcv_image_rgb(mcv_session *session, const uint8_t *pixels, uint32_t width, uint32_t height, size_t stride);
 
-/* The same from the bytes of a PNG, JPEG, WebP, BMP or GIF file; `name` is for messages and may be NULL. */
+/* The same for a picture of a film: give them in their order, e.g. one for each second. Frames have no numbers, and each
+ * is cut into at most `slices` beside its overview (0 or 1: not at all; 2 shows more, for three times the tokens). */
+int mcv_frame_rgb(mcv_session *session, const uint8_t *pixels, uint32_t width, uint32_t height, size_t stride,
+                  uint32_t slices);
+
+/* As mcv_image_rgb from the bytes of a PNG, JPEG, WebP, BMP or GIF file; `name` is for messages and may be NULL. */
 int mcv_image_file(mcv_session *session, const char *name, const uint8_t *bytes, size_t length);
 
 /* Says `text`, with the pictures added before; returns when the model is ready to answer. `system` (NULL: the model's

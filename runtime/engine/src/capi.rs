@@ -74,6 +74,23 @@ pub unsafe extern "C" fn mcv_image_rgb(
 
 /// See `mcv.h`.
 #[unsafe(no_mangle)]
+pub unsafe extern "C" fn mcv_frame_rgb(
+    session: *mut McvSession,
+    pixels: *const u8,
+    width: u32,
+    height: u32,
+    stride: usize,
+    slices: u32,
+) -> c_int {
+    with(session, |inner| {
+        let picture = unsafe { picture(pixels, width, height, stride) }?;
+        inner.session.frame(picture, slices.max(1));
+        Ok(())
+    })
+}
+
+/// See `mcv.h`.
+#[unsafe(no_mangle)]
 pub unsafe extern "C" fn mcv_image_file(
     session: *mut McvSession,
     name: *const c_char,

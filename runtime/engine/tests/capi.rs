@@ -48,6 +48,7 @@ fn null_pointers_are_errors() {
         assert_eq!(mcv_say(none, text.as_ptr(), null()), 1);
         assert_eq!(mcv_next(none, null_mut()), 1);
         assert_eq!(mcv_image_rgb(none, null(), 1, 1, 0), 1);
+        assert_eq!(mcv_frame_rgb(none, null(), 1, 1, 0, 1), 1);
         assert_eq!(mcv_image_file(none, null(), null(), 0), 1);
         assert_eq!(mcv_stats(none, null_mut()), 1);
         assert_eq!(mcv_reset(none), 1);
@@ -126,8 +127,17 @@ fn a_conversation_goes_through() {
             assert_eq!(mcv_say(session, words.as_ptr(), null()), 0, "{}", error(session));
             told.push(answer(session));
         }
+        assert_eq!(mcv_reset(session), 0);
+        for slices in [0, 1] {
+            assert_eq!(mcv_frame_rgb(session, pixels.as_ptr(), 10, 10, 40, slices), 0);
+        }
+        assert_eq!(mcv_frame_rgb(session, null(), 10, 10, 40, 1), 1);
+        assert_eq!(mcv_say(session, words.as_ptr(), null()), 0, "{}", error(session));
         let mut stats: McvStats = std::mem::zeroed();
         stats.size = size_of::<McvStats>();
+        assert_eq!(mcv_stats(session, &mut stats), 0);
+        assert_eq!(stats.slices, 2);
+        answer(session);
         assert_eq!(mcv_stats(session, &mut stats), 0);
         assert!(stats.slices > 0 && stats.prefill_tokens > 0 && matches!(stats.finish, 1 | 2));
         assert_eq!(mcv_say(session, words.as_ptr(), null()), 0);

@@ -48,6 +48,21 @@ fn the_answer_is_all_of_stdout() {
 }
 
 #[test]
+fn a_film_is_a_folder_of_pictures() {
+    let (directory, model) = place();
+    for frame in ["f10.bmp", "f9.BMP", "notes.txt"] {
+        std::fs::copy(directory.path().join("set/dot.bmp"), directory.path().join("set").join(frame)).unwrap();
+    }
+    for (most, slices) in [("64", 3), ("2", 2)] {
+        let words = ["--prompt", "what?", "--frames", "set", "--max-frames", most, "--json"];
+        let (code, told, noise) = run(directory.path(), &[&[model.as_str()], &words[..]].concat(), "");
+        assert_eq!((code, noise.as_str()), (Some(0), ""));
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["stats"]["slices"], slices, "{told}");
+    }
+}
+
+#[test]
 fn batches_answer_line_by_line() {
     let (directory, model) = place();
     let tasks = "{\"id\":1,\"image\":\"dot.bmp\",\"prompt\":\"a\"}\n{\"id\":\"b\",\"prompt\":\"a\"}\n\
@@ -74,6 +89,9 @@ fn failures_are_one_line_and_a_status() {
         (&[&model, "--prompt", "a", "--image", &model], 1, "mcv"),
         (&[&model, "--prompt", "a", "--level", "none"], 1, "at level none"),
         (&[&model, "--prompts", "bad.jsonl"], 1, "line 1"),
+        (&[&model, "--prompt", "a", "--frames", "gone"], 1, "gone"),
+        (&[&model, "--prompt", "a", "--frames", "."], 1, "no pictures here"),
+        (&[&model, "--prompt", "a", "--max-frames", "3"], 2, "--frames"),
         (&[&model], 2, "--prompt"),
         (&[&model, "--prompt", "a", "--threads", "0"], 2, "--threads"),
     ] {

@@ -100,6 +100,26 @@ fn chunks_and_groups_do_not_change_answers() {
 }
 
 #[test]
+fn frames_are_cut_as_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut session = open(directory.path(), SIZES);
+    let mut told = vec![];
+    for (frames, slices, wanted) in [(3, 1, 3), (3, 2, 9), (1, 9, 9)] {
+        session.reset();
+        (0..frames).for_each(|_| session.frame(picture(30, 20), slices));
+        session.say("what happens?", None).unwrap();
+        told.push(answer(&mut session));
+        assert_eq!(session.stats().slices, wanted, "{frames} frames, {slices} slices each");
+    }
+    // The last is cut like a picture; this model numbers none.
+    session.reset();
+    session.image(picture(30, 20));
+    session.say("what happens?", None).unwrap();
+    assert_eq!(session.stats().slices, 9);
+    assert_eq!(told[2], answer(&mut session));
+}
+
+#[test]
 fn pictures_matter() {
     let directory = tempfile::tempdir().unwrap();
     let mut session = open(directory.path(), SIZES);

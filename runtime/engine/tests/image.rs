@@ -50,6 +50,22 @@ fn layouts_are_the_references() {
     }
 }
 
+/// Whole preparation, bit by bit, of 230 odd sizes and aspect ratios.
+#[test]
+fn prepared_pictures_are_bit_exact() {
+    let table = rows("image/prepared.csv");
+    assert!(table.len() >= 200);
+    for row in table {
+        let [max_slices, scale, w, h, seed, count] = fixture::numbers(&row);
+        let policy = Policy { max_slices, scale_resolution: scale, ..policy() };
+        let picture = Rgb::from_raw(w, h, &fixture::pixels((w * h * 3) as usize, seed)).unwrap();
+        let prepared = slices(&picture, &policy).unwrap().slices;
+        assert_eq!(prepared.len(), count as usize, "{row:?}");
+        let bytes: Vec<u8> = prepared.into_iter().flat_map(|s| s.rgb).collect();
+        assert_eq!(fnv(&bytes), row[6], "{row:?}");
+    }
+}
+
 #[test]
 fn slices_and_patch_rows_are_the_references() {
     let policy = Policy { max_slices: 6, scale_resolution: 112, ..policy() };

@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     nano::write("v2_6", &whole)?;
     pair(&whole, &made("gguf")?)?;
     let checkpoint = Checkpoint::open(&whole)?;
-    for form in exports::FORMS {
+    for (form, _) in exports::FORMS.iter().filter(|(_, version)| *version == "v2_6") {
         exports::write(&exports::folder(form), &checkpoint, &made(form)?)?;
     }
     Ok(())

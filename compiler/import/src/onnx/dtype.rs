@@ -53,6 +53,11 @@ impl DType {
         })
     }
 
+    /// As `TensorProto.DataType`.
+    pub fn onnx(self) -> i64 {
+        (1..=16).find(|n| DType::from_onnx(*n) == Ok(self)).map_or(0, i64::from)
+    }
+
     /// Bytes of an element.
     pub fn bytes(self) -> u64 {
         use DType::*;

@@ -59,16 +59,19 @@ impl Constant {
 
     /// The same without leading extents of 1.
     pub fn unbatched(&self) -> Constant {
+        let shape = self.shape();
+        let ones = shape.iter().take_while(|n| **n == 1).count();
+        self.viewed(&shape[ones..])
+    }
+
+    /// The same elements with other extents, of which there must be as many.
+    pub fn viewed(&self, shape: &[u64]) -> Constant {
         match self {
             Constant::Here(t) => {
-                let ones = t.shape().iter().take_while(|n| **n == 1).count();
-                let same = t.reshaped(t.shape()[ones..].to_vec());
+                let same = t.reshaped(shape.iter().map(|n| *n as usize).collect());
                 same.map_or(self.clone(), |t| Constant::Here(Arc::new(t)))
             }
-            Constant::Stored(s) => {
-                let ones = s.shape.iter().take_while(|n| **n == 1).count();
-                Constant::Stored(Stored { shape: s.shape[ones..].to_vec(), ..s.clone() })
-            }
+            Constant::Stored(s) => Constant::Stored(Stored { shape: shape.to_vec(), ..s.clone() }),
         }
     }
 

@@ -4,6 +4,7 @@
 //! Accepted: patch vectors and their positions as inputs, or positions as the known table of a patch grid.
 
 use super::graph::{Graph, ValueId};
+use super::table::resampled;
 use super::tensor::Why;
 use super::vision::tower;
 use super::walk::Walk;
@@ -36,11 +37,6 @@ impl Resampler<'_> {
 
     fn model(&mut self) -> Why<()> {
         let out = self.walk.output()?;
-        if self.config.version <= Version::V2_0 {
-            return Err(
-                "ONNX exports of version 2.0's resampler are not supported; give the Hugging Face directory".into()
-            );
-        }
         let x = self.projected(out)?;
         let x = self.norm(x, "resampler.ln_post")?;
         let (d, heads) = (self.config.llm.hidden_size, self.config.resampler.heads);
@@ -67,8 +63,19 @@ impl Resampler<'_> {
         self.walk.input(node, 0)
     }
 
+    /// The learned queries; up to 2.0 with a stored table of their positions.
     fn query(&mut self, id: ValueId) -> Why<()> {
-        let query = self.norm(id, "resampler.ln_q")?;
+        let mut normed = self.walk.plain(id)?;
+        if self.config.version <= Version::V2_0 {
+            let node = self.walk.node(normed, "Add")?;
+            let (a, b) = (self.walk.input(node, 0)?, self.walk.input(node, 1)?);
+            let first = self.walk.view.graph.constants.contains_key(&self.walk.source(a));
+            let (table, x) = if first { (a, b) } else { (b, a) };
+            let table = self.walk.plain(table)?;
+            self.walk.keep_rows("resampler.pos_embed", table)?;
+            normed = x;
+        }
+        let query = self.norm(normed, "resampler.ln_q")?;
         self.walk.keep("resampler.query", query, false)
     }
 
@@ -79,10 +86,15 @@ impl Resampler<'_> {
         let first = self.walk.source(a) == self.walk.source(values);
         let (x, positions) = if first { (a, b) } else { (b, a) };
         self.walk.same(x, values, keys)?;
-        let positions = self.walk.plain(positions)?;
-        if self.walk.is_given(positions) {
-            return Ok(());
+        if self.walk.is_given(self.walk.source(positions)) {
+            return self.walk.plain(positions).map(|_| ());
         }
+        if self.config.version == Version::V1_0 {
+            let c = self.config;
+            let side = c.resampler.queries.isqrt();
+            return resampled(&mut self.walk, positions, "resampler.pos_embed", [side, c.llm.hidden_size], false);
+        }
+        let positions = self.walk.plain(positions)?;
         match self.walk.view.graph.constants.get(&positions).map(|c| c.load()).transpose()? {
             Some(table) if self.is_grid(&table.to_reals()) => Ok(()),
             Some(_) => Err("the positions added to the keys are those of no patch grid".into()),

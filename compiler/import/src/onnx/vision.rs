@@ -5,8 +5,10 @@
 //! the ids that the patch grid implies, attention to all patches.
 
 use super::graph::{Attr, Graph, ValueId};
-use super::rules::view::{int, ints};
+use super::patches::patches;
+use super::rules::view::int;
 use super::tensor::Why;
+use super::timm;
 use super::walk::Walk;
 use super::weights::Weights;
 use crate::config::{ModelConfig, Tower, VisionConfig};
@@ -27,8 +29,8 @@ pub fn vision(path: &Path, graph: &Graph, config: &ModelConfig) -> Result<Weight
 
 /// Walks the tower that ends at a value.
 pub fn tower(walk: &mut Walk, out: ValueId, config: &VisionConfig) -> Why<()> {
-    if config.tower != Tower::Navit {
-        return Err("ONNX exports of version 2.0's tower are not supported; give the Hugging Face directory".into());
+    if config.tower == Tower::Timm {
+        return timm::tower(walk, out, config);
     }
     let mut tower = Vision { walk, c: config };
     let mut x = tower.norm(out, "vpm.post_layernorm")?;
@@ -90,39 +92,9 @@ impl Vision<'_, '_> {
             let source = self.walk.source(id);
             self.walk.view.is(source, "Gather").is_some() || self.walk.view.graph.constants.contains_key(&source)
         };
-        let (patches, positions) = if is_table(b) { (a, b) } else { (b, a) };
+        let (rows, positions) = if is_table(b) { (a, b) } else { (b, a) };
         self.positions(positions)?;
-        let source = self.walk.source(patches);
-        let input = match self.walk.view.is(source, "Conv") {
-            // Channels, rows, columns to rows, columns, channels.
-            Some(_) => self.walk.permuted(patches, &[0, 2, 3, 1]).and_then(|conv| self.convolution(conv))?,
-            None => self.walk.linear(patches, "vpm.embeddings.patch_embedding", true)?,
-        };
-        if self.walk.is_given(input) {
-            return Ok(());
-        }
-        self.walk.look(input);
-        Err("patches are expected to be the graph's input".into())
-    }
-
-    fn convolution(&mut self, id: ValueId) -> Why<ValueId> {
-        let node = self.walk.node(id, "Conv")?;
-        let p = i64::from(self.c.patch_size);
-        let strides = ints(node, "strides") == [p, p];
-        let open = |name: &str, neutral: i64| ints(node, name).iter().all(|n| *n == neutral);
-        let auto = matches!(node.attrs.get("auto_pad"), Some(Attr::Text(t)) if t != "NOTSET" && t != "VALID");
-        if !strides || !open("pads", 0) || !open("dilations", 1) || int(node, "group", 1) != 1 || auto {
-            return Err(format!(
-                "patches of {p} x {p} pixels, side by side, are expected to be convolved (config.json)"
-            ));
-        }
-        let (weight, bias) = (self.walk.input(node, 1)?, self.walk.input(node, 2)?);
-        if self.walk.view.facts.extents(weight).is_none_or(|s| s[1..] != [3, p, p]) {
-            return Err(format!("the kernel is expected to be 3 x {p} x {p} (config.json)"));
-        }
-        self.walk.keep("vpm.embeddings.patch_embedding.weight", weight, false)?;
-        self.walk.keep("vpm.embeddings.patch_embedding.bias", bias, false)?;
-        self.walk.input(node, 0)
+        patches(self.walk, rows, "vpm.embeddings.patch_embedding", self.c)
     }
 
     /// Rows of the table, by ids that are given or those of a patch grid.

@@ -1,6 +1,6 @@
 //! A walk from a graph's result to its inputs: what each part of a model must look like, and which weights it has.
 
-use super::graph::{Attr, Graph, Node, ValueId};
+use super::graph::{Attr, Constant, Graph, Node, ValueId};
 use super::infer::Size;
 use super::layout::Chain;
 use super::rules::view::{View, input, int, ints, near, rounded};
@@ -69,18 +69,27 @@ impl<'a> Walk<'a> {
     /// Gives an initializer, or rows of one, its name.
     pub fn keep(&mut self, name: &str, id: ValueId, turned: bool) -> Why<()> {
         let part = self.part(id, turned).ok_or_else(|| format!("{name} is no initializer"))?;
-        let weight = Weight::of(part);
-        if self.weights.get(name).is_some_and(|known| *known != weight) {
-            return Err(format!("{name} is found twice, with other numbers"));
-        }
-        self.weights.insert(name.to_string(), weight);
-        Ok(())
+        self.named(name, Weight::of(part))
     }
 
     /// The same for rows that may stand in a batch of one.
     pub fn keep_rows(&mut self, name: &str, id: ValueId) -> Why<()> {
         let constant = self.view.graph.constants.get(&id).ok_or_else(|| format!("{name} is no initializer"))?;
-        let weight = Weight::of(Part::whole(constant.unbatched()));
+        self.named(name, Weight::of(Part::whole(constant.unbatched())))
+    }
+
+    /// The same for columns that stand as rows.
+    pub fn keep_turned(&mut self, name: &str, constant: Constant) -> Why<()> {
+        let mut part = Part::whole(constant);
+        part.turned = true;
+        part.rows = 0..part.extents()[0];
+        self.named(name, Weight::of(part))
+    }
+
+    fn named(&mut self, name: &str, weight: Weight) -> Why<()> {
+        if self.weights.get(name).is_some_and(|known| *known != weight && !known.equals(&weight)) {
+            return Err(format!("{name} is found twice, with other numbers"));
+        }
         self.weights.insert(name.to_string(), weight);
         Ok(())
     }
@@ -103,7 +112,7 @@ impl<'a> Walk<'a> {
             part.rows = 0..part.extents()[0];
             return (!turned || constant.shape().len() == 2).then_some(part);
         }
-        let node = self.view.node(id)?;
+        let (node, axis) = (self.view.node(id)?, usize::from(turned));
         let x = input(node, 0)?;
         match node.op.name {
             "Transpose" if ints(node, "perm") == [1, 0] => self.part(x, !turned),
@@ -113,27 +122,27 @@ impl<'a> Walk<'a> {
                 let kept = !part.turned && self.view.facts.shape(id)?.first()?.known()? == i64::try_from(rows).ok()?;
                 kept.then_some(part)
             }
-            "Split" if int(node, "axis", 0) == 0 && !turned => {
+            "Split" if int(node, "axis", 0) == i64::from(turned) => {
                 let at = node.outputs.iter().position(|o| *o == Some(id))?;
-                let rows = |o: &Option<ValueId>| u64::try_from(self.view.facts.shape((*o)?)?.first()?.known()?).ok();
+                let rows = |o: &Option<ValueId>| u64::try_from(self.view.facts.shape((*o)?)?.get(axis)?.known()?).ok();
                 let sizes = node.outputs.iter().map(rows).collect::<Option<Vec<u64>>>()?;
-                self.rows(x, sizes.iter().take(at).sum(), *sizes.get(at)?)
+                self.rows(x, turned, sizes.iter().take(at).sum(), *sizes.get(at)?)
             }
-            "Slice" if !turned => {
+            "Slice" => {
                 let one = |i: usize| match self.view.facts.wholes(input(node, i)?)?[..] {
                     [n] => u64::try_from(n).ok(),
                     _ => None,
                 };
                 let steps = input(node, 4).is_none() || one(4)? == 1;
-                let count = u64::try_from(self.view.facts.shape(id)?.first()?.known()?).ok()?;
-                if !steps || one(3)? != 0 { None } else { self.rows(x, one(1)?, count) }
+                let count = u64::try_from(self.view.facts.shape(id)?.get(axis)?.known()?).ok()?;
+                if !steps || one(3)? != axis as u64 { None } else { self.rows(x, turned, one(1)?, count) }
             }
             _ => None,
         }
     }
 
-    fn rows(&self, id: ValueId, begin: u64, count: u64) -> Option<Part> {
-        let mut part = self.part(id, false)?;
+    fn rows(&self, id: ValueId, turned: bool, begin: u64, count: u64) -> Option<Part> {
+        let mut part = self.part(id, turned)?;
         let (start, end) =
             (part.rows.start.checked_add(begin)?, part.rows.start.checked_add(begin)?.checked_add(count)?);
         let inside = end <= part.rows.end;
@@ -181,17 +190,19 @@ impl<'a> Walk<'a> {
 
     /// The value before views that bring its axes in an order.
     pub fn permuted(&mut self, id: ValueId, order: &[usize]) -> Why<ValueId> {
+        let axes = self.view.facts.shape(self.source(id)).map(<[_]>::to_vec).unwrap_or_default();
+        self.ordered(id, &axes, order)
+    }
+
+    /// The value before views that bring `atoms`, factors of its axes, in an order.
+    pub fn ordered(&mut self, id: ValueId, atoms: &[Size], order: &[usize]) -> Why<ValueId> {
         self.look(id);
         let chain = Chain::before(&self.view, id, |_| false);
-        let ordered = || {
-            let axes = self.view.facts.shape(chain.source)?;
-            let wanted: Vec<usize> =
-                order.iter().copied().filter(|i| axes.get(*i).is_some_and(|n| n.known() != Some(1))).collect();
-            (chain.order(&self.view, axes)? == wanted).then_some(())
-        };
-        match ordered() {
-            Some(()) => Ok(chain.source),
-            None => Err(format!("axes are expected in the order {order:?} here")),
+        let wanted: Vec<usize> =
+            order.iter().copied().filter(|i| atoms.get(*i).is_some_and(|n| n.known() != Some(1))).collect();
+        match chain.order(&self.view, atoms) {
+            Some(found) if found == wanted => Ok(chain.source),
+            _ => Err(format!("axes are expected in the order {order:?} here")),
         }
     }
 

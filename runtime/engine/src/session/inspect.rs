@@ -1,7 +1,7 @@
 //! Looks inside, for tests and tools: logits per position, vectors of a picture, seconds per step.
 
 use super::Session;
-use super::pictures::{Slices, plan_all};
+use super::pictures::{Queued, Slices, plan_all};
 use crate::error::{Error, Result};
 use crate::image::{Rgb, slots};
 
@@ -55,8 +55,8 @@ impl Session {
     pub fn encode_slices(&mut self, picture: &Rgb) -> Result<(Vec<f32>, usize)> {
         self.reset();
         let most = self.model.limits.slices as usize;
-        let pictures = vec![picture.clone()];
-        let plan = plan_all(&pictures, &self.model.policy, self.model.limits.patches, self.model.queries)?;
+        let pictures = vec![Queued::picture(picture.clone(), &self.model.policy)];
+        let plan = plan_all(&pictures, self.model.limits.patches, self.model.queries)?;
         if plan.slices > most {
             return Err(Error::Input(format!("{} slices, this artifact holds {most} at a time", plan.slices)));
         }
@@ -64,7 +64,7 @@ impl Session {
         self.model.enter_vision()?;
         let mut rows = 0;
         for _ in 0..plan.slices {
-            let slice = slices.next(&self.model.policy)?;
+            let slice = slices.next()?;
             rows += self.model.encode(&slice, rows)?;
         }
         self.model.encoded = plan.sizes;

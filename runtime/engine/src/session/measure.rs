@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::model::text_places;
-use super::pictures::{Slices, plan_all};
+use super::pictures::{Queued, Slices, plan_all};
 use crate::device::pool::Placement;
 use crate::device::threads::Threads;
 use crate::error::{Error, Result};
@@ -63,12 +63,12 @@ impl Session {
         self.reset();
         let most = (self.model.limits.slices as usize).max(1);
         let started = Instant::now();
-        let plan =
-            plan_all(std::slice::from_ref(picture), &self.model.policy, self.model.limits.patches, self.model.queries)?;
-        let mut slices = Slices::new(vec![picture.clone()]);
+        let pictures = vec![Queued::picture(picture.clone(), &self.model.policy)];
+        let plan = plan_all(&pictures, self.model.limits.patches, self.model.queries)?;
+        let mut slices = Slices::new(pictures);
         self.model.enter_vision()?;
         for index in 0..plan.slices {
-            let slice = slices.next(&self.model.policy)?;
+            let slice = slices.next()?;
             self.model.encode(&slice, index % most * self.model.queries)?;
         }
         Ok((plan.slices, started.elapsed().as_secs_f64()))

@@ -33,6 +33,7 @@ use answer::Answer;
 use context::Context;
 use mcv_artifact::Manifest;
 use model::Model;
+use pictures::Queued;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -44,7 +45,7 @@ pub struct Session {
     stop: Vec<u32>,
     sampling: Sampling,
     max_tokens: usize,
-    pictures: Vec<Rgb>,
+    pictures: Vec<Queued>,
     context: Context,
     answer: Option<Answer>,
     cancel: CancelHandle,
@@ -116,7 +117,13 @@ impl Session {
 
     /// Puts a picture before the text of the next [`Session::say`].
     pub fn image(&mut self, picture: Rgb) {
-        self.pictures.push(picture);
+        self.pictures.push(Queued::picture(picture, &self.model.policy));
+    }
+
+    /// Puts a picture of a film before the text of the next [`Session::say`], in the order they are to be seen: without
+    /// a number, cut into at most `slices` beside its overview (1: not at all, 2: what the published code of 2.6 takes).
+    pub fn frame(&mut self, picture: Rgb, slices: u32) {
+        self.pictures.push(Queued::frame(picture, &self.model.policy, slices));
     }
 
     /// A handle that cancels this session's turns.

@@ -3,9 +3,8 @@
 use super::Session;
 use super::answer::Answer;
 use super::context::Mark;
-use super::pictures::{Slices, plan_all};
+use super::pictures::{Queued, Slices, plan_all};
 use crate::error::{Error, Result};
-use crate::image::Rgb;
 use crate::stats::PhaseMemory;
 use crate::status::Status;
 use crate::text::{Prompt, Sampler, Shown};
@@ -19,7 +18,7 @@ struct Placed {
 }
 
 impl Session {
-    /// Says something, with the pictures queued by [`Session::image`] before it; [`Session::next_piece`] gives the
+    /// Says something, with the pictures queued by [`Session::image`] and [`Session::frame`] before it; [`Session::next_piece`] gives the
     /// answer. `system` is possible in a conversation's first turn only; without it the model's default is used.
     /// An answer that was not read to its end counts as complete.
     ///
@@ -44,11 +43,11 @@ impl Session {
         Ok(())
     }
 
-    fn begin(&mut self, pictures: Vec<Rgb>, text: &str, system: Option<&str>) -> Result<Sampler> {
+    fn begin(&mut self, pictures: Vec<Queued>, text: &str, system: Option<&str>) -> Result<Sampler> {
         let sampler = Sampler::new(self.sampling)?;
-        let plan = plan_all(&pictures, &self.model.policy, self.model.limits.patches, self.model.queries)?;
+        let plan = plan_all(&pictures, self.model.limits.patches, self.model.queries)?;
         let mut conversation = self.context.conversation;
-        let shown = Shown { grids: &plan.grids, vectors: &plan.vectors };
+        let shown = Shown { grids: &plan.grids, vectors: &plan.vectors, numbered: &plan.numbered };
         let prompt = conversation.prompt(&self.chat, &self.tokenizer, shown, text, system)?;
         self.ensure_room(&prompt, pictures.len())?;
         (self.stats.slices, self.stats.patches) = (plan.slices, plan.patches);
@@ -109,7 +108,7 @@ impl Session {
         let mut rows = 0;
         for _ in 0..count {
             self.cancel.check()?;
-            let slice = slices.next(&self.model.policy)?;
+            let slice = slices.next()?;
             rows += self.model.encode(&slice, rows)?;
         }
         let cutting = slices.seconds - cutting;

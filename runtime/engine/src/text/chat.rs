@@ -16,12 +16,14 @@ pub struct Shown<'a> {
     pub grids: &'a [Grid],
     /// Placeholders of each slice of all pictures, in order; empty: the template's number each.
     pub vectors: &'a [usize],
+    /// Whether each picture has a number, where the template numbers pictures; empty: all have.
+    pub numbered: &'a [bool],
 }
 
 /// Pictures whose slices have the template's number of placeholders each.
 impl<'a, G: AsRef<[Grid]> + ?Sized> From<&'a G> for Shown<'a> {
     fn from(grids: &'a G) -> Self {
-        Shown { grids: grids.as_ref(), vectors: &[] }
+        Shown { grids: grids.as_ref(), ..Shown::default() }
     }
 }
 
@@ -244,29 +246,32 @@ impl Conversation {
 
     /// The pieces of the next turn, up to where the answer begins.
     ///
-    /// `images` stand before `text`. A later turn first closes the previous answer, so the KV cache must then
+    /// What is shown stands before `text`. A later turn first closes the previous answer, so the KV cache must then
     /// end with that answer's last token, without the stop token.
     ///
     /// # Errors
     /// [`TextError::Turn`] if a grid is empty or too large, or if a later turn brings a system prompt; the conversation
     /// stays as it was.
-    pub fn turn(
+    pub fn turn<'a>(
         &mut self,
         chat: &Chat,
-        images: &[Grid],
+        shown: impl Into<Shown<'a>>,
         text: &str,
         system: Option<&str>,
     ) -> Result<Vec<Piece>, TextError> {
         let mut out = Assembly::default();
         self.open(chat, system, &mut out)?;
         out.add(&chat.pieces.user.0);
-        for (number, grid) in (self.images..).zip(images) {
-            out.image(&chat.pieces, number, *grid)?;
+        let (shown, mut images) = (shown.into(), self.images);
+        for (place, grid) in shown.grids.iter().enumerate() {
+            let numbered = shown.numbered.get(place).copied().unwrap_or(true);
+            out.image(&chat.pieces, numbered.then_some(images), *grid)?;
+            images += u32::from(numbered);
         }
         out.text(text);
         out.add(&chat.pieces.user.1);
         out.add(chat.answer());
-        self.images += images.len() as u32;
+        self.images = images;
         self.turns += 1;
         Ok(out.pieces)
     }
@@ -284,7 +289,7 @@ impl Conversation {
         system: Option<&str>,
     ) -> Result<Prompt, TextError> {
         let (mut next, shown) = (*self, shown.into());
-        let pieces = next.turn(chat, shown.grids, text, system)?;
+        let pieces = next.turn(chat, shown, text, system)?;
         let prompt = chat.encode_sized(&pieces, shown.vectors, self.is_empty(), tokenizer)?;
         *self = next;
         Ok(prompt)
@@ -335,8 +340,8 @@ impl Assembly {
         }
     }
 
-    fn image(&mut self, schema: &Resolved, number: u32, grid: Grid) -> Result<(), TextError> {
-        if let Some((before, behind)) = &schema.id {
+    fn image(&mut self, schema: &Resolved, number: Option<u32>, grid: Grid) -> Result<(), TextError> {
+        if let (Some((before, behind)), Some(number)) = (&schema.id, number) {
             self.add(before);
             self.text(&number.to_string());
             self.add(behind);

@@ -1,7 +1,7 @@
 //! Prompts against the reference's ids.
 
 use super::fixtures::{self, TINY, golden, tokenizer};
-use mcv_runtime::text::{Chat, Conversation, Piece, Template, TextError, Tokenizer};
+use mcv_runtime::text::{Chat, Conversation, Piece, Shown, Template, TextError, Tokenizer};
 
 fn check(file: &str, template: Template, name: &'static str) {
     let (tok, golden) = (tokenizer(file), golden(name));
@@ -35,6 +35,20 @@ fn tiny_chat() -> (Tokenizer, Chat) {
     let tok = tokenizer("tiny");
     let chat = Chat::new(fixtures::v2_6(), &tok).expect("chat");
     (tok, chat)
+}
+
+#[test]
+fn frames_of_films_have_no_numbers() {
+    let (tok, chat) = tiny_chat();
+    let shown = Shown { grids: &[None; 4], vectors: &[], numbered: &[true, false, false, true] };
+    let prompt = Conversation::new().prompt(&chat, &tok, shown, "What happens?", None).expect("turn");
+    let frame = format!("<image>{}</image>\n", "<unk>".repeat(16));
+    let body = format!("<image_id>0</image_id>{frame}{frame}{frame}<image_id>1</image_id>{frame}What happens?");
+    let whole = format!(
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n{body}<|im_end|>\n<|im_start|>assistant\n"
+    );
+    assert_eq!(prompt.ids, tok.encode(&whole).expect("valid"));
+    assert_eq!(prompt.image_rows.len(), 4);
 }
 
 #[test]

@@ -169,8 +169,11 @@ impl Seen<'_> {
                 Some(Attr::Int(_) | Attr::Ints(_)) => Some(DType::I64),
                 _ => Some(DType::F32),
             },
-            // Means and inverse deviations have a type of their own.
-            "LayerNormalization" if self.node.outputs.len() > 1 => None,
+            "OneHot" => self.fact(2)?.dtype,
+            "DequantizeLinear" | "QuantizeLinear" | "DynamicQuantizeLinear" => None,
+            "MatMulInteger" => Some(DType::I32),
+            // Means, masks and places have a type of their own.
+            "LayerNormalization" | "Dropout" | "TopK" if self.node.outputs.len() > 1 => None,
             _ => self.fact(0)?.dtype,
         }
     }

@@ -15,6 +15,7 @@ impl Seen<'_> {
         match self.node.op.name {
             "Split" => self.split(),
             "Attention" => one(self.attention()),
+            "Dropout" => Some(vec![self.shape(0)?.to_vec(); 2]),
             "LayerNormalization" => Some(vec![self.shape(0)?.to_vec()]),
             _ => one(self.single()),
         }
@@ -23,14 +24,67 @@ impl Seen<'_> {
     fn single(&self) -> Option<Shape> {
         let same = || self.shape(0).map(<[Size]>::to_vec);
         match self.node.op.name {
-            "Abs" | "Neg" | "Sign" | "Sqrt" | "Exp" | "Log" | "Erf" | "Sin" | "Cos" | "Tan" | "Tanh" | "Sigmoid"
-            | "Reciprocal" | "Relu" | "Floor" | "Ceil" | "Round" | "Softplus" | "Gelu" | "Swish" | "HardSwish"
-            | "IsNaN" | "IsInf" | "Not" | "Clip" | "Identity" | "Cast" | "CastLike" | "Softmax" | "LogSoftmax"
-            | "RMSNormalization" | "CumSum" | "Trilu" | "EyeLike" | "RotaryEmbedding" | "ScatterND" => same(),
+            "Abs"
+            | "Neg"
+            | "Sign"
+            | "Sqrt"
+            | "Exp"
+            | "Log"
+            | "Erf"
+            | "Sin"
+            | "Cos"
+            | "Tan"
+            | "Tanh"
+            | "Sigmoid"
+            | "Reciprocal"
+            | "Relu"
+            | "Floor"
+            | "Ceil"
+            | "Round"
+            | "Softplus"
+            | "Gelu"
+            | "Swish"
+            | "HardSwish"
+            | "IsNaN"
+            | "IsInf"
+            | "Not"
+            | "Clip"
+            | "Identity"
+            | "Cast"
+            | "CastLike"
+            | "Softmax"
+            | "LogSoftmax"
+            | "Mish"
+            | "Softsign"
+            | "Elu"
+            | "Celu"
+            | "Selu"
+            | "LeakyRelu"
+            | "HardSigmoid"
+            | "PRelu"
+            | "Sinh"
+            | "Cosh"
+            | "Asin"
+            | "Acos"
+            | "Atan"
+            | "Asinh"
+            | "Acosh"
+            | "Atanh"
+            | "BitwiseNot"
+            | "ScatterElements"
+            | "TensorScatter"
+            | "GroupNormalization"
+            | "InstanceNormalization"
+            | "LpNormalization"
+            | "RMSNormalization"
+            | "CumSum"
+            | "Trilu"
+            | "EyeLike"
+            | "RotaryEmbedding"
+            | "ScatterND" => same(),
             "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "And" | "Or" | "Xor" | "Equal" | "Less" | "Greater"
-            | "LessOrEqual" | "GreaterOrEqual" | "Max" | "Min" | "Sum" | "Mean" | "Where" | "SwiGLU" => {
-                self.broadcast()
-            }
+            | "LessOrEqual" | "GreaterOrEqual" | "Max" | "Min" | "Sum" | "Mean" | "Where" | "SwiGLU" | "BitwiseAnd"
+            | "BitwiseOr" | "BitwiseXor" | "BitShift" => self.broadcast(),
             "Shape" => Some(vec![Size::is(self.contents()?.len() as i64)]),
             "Size" => Some(vec![]),
             "Constant" => match self.node.attrs.values().next()? {
@@ -64,7 +118,7 @@ impl Seen<'_> {
                 data.iter().zip(repeats).map(|(d, r)| d.times(r)).collect()
             }
             "Range" => self.range(),
-            "MatMul" => self.mat_mul(),
+            "MatMul" | "MatMulInteger" => self.mat_mul(),
             "Gemm" => {
                 let turn = |i: usize, flip: &str| {
                     let [a, b] = self.shape(i)? else { return None };
@@ -74,9 +128,9 @@ impl Seen<'_> {
                 Some(vec![m, n])
             }
             "Conv" => self.conv(),
-            "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL2" | "ReduceSumSquare" => {
-                self.reduce()
-            }
+            "Resize" => self.resize(),
+            "ReduceSum" | "ReduceMean" | "ReduceMax" | "ReduceMin" | "ReduceProd" | "ReduceL1" | "ReduceL2"
+            | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceSumSquare" => self.reduce(),
             _ => None,
         }
     }
@@ -192,6 +246,13 @@ impl Seen<'_> {
         let mut shape = self.merge(&[lead_a, lead_b])?;
         shape.extend([m.clone(), n.clone()]);
         Some(shape)
+    }
+
+    /// From sizes that are known and stretch all axes.
+    fn resize(&self) -> Option<Shape> {
+        let attrs = &self.node.attrs;
+        let stretched = !matches!(attrs.get("keep_aspect_ratio_policy"), Some(Attr::Text(t)) if t != "stretch");
+        self.content(3).filter(|s| stretched && !attrs.contains_key("axes") && !s.is_empty()).map(<[Size]>::to_vec)
     }
 
     fn conv(&self) -> Option<Shape> {

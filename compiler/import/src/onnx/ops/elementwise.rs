@@ -7,14 +7,14 @@ use crate::onnx::tensor::{Data, Tensor, Why, broadcast};
 type Out = Why<Vec<Tensor>>;
 
 /// A function of floats.
-fn real(call: &Call, f: impl Fn(f64) -> f64) -> Out {
+pub fn real(call: &Call, f: impl Fn(f64) -> f64) -> Out {
     let x = call.input(0)?;
     let values = x.reals()?.iter().map(|v| f(*v)).collect();
     Ok(vec![Tensor::real(x.dtype(), x.shape().to_vec(), values)?])
 }
 
 /// A function of floats or whole numbers.
-fn number(call: &Call, f: impl Fn(f64) -> f64, n: impl Fn(i128) -> i128) -> Out {
+pub fn number(call: &Call, f: impl Fn(f64) -> f64, n: impl Fn(i128) -> i128) -> Out {
     let x = call.input(0)?;
     match x.data() {
         Data::Real(_) => real(call, f),
@@ -50,9 +50,19 @@ reals! {
     round: f64::round_ties_even;
     softplus: |x| x.max(0.0) + (-x.abs()).exp().ln_1p();
     hard_swish: |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0);
+    mish: |x| x * (x.max(0.0) + (-x.abs()).exp().ln_1p()).tanh();
+    softsign: |x| x / (1.0 + x.abs());
+    sinh: f64::sinh;
+    cosh: f64::cosh;
+    asin: f64::asin;
+    acos: f64::acos;
+    atan: f64::atan;
+    asinh: f64::asinh;
+    acosh: f64::acosh;
+    atanh: f64::atanh;
 }
 
-fn sigmoid_of(x: f64) -> f64 {
+pub fn sigmoid_of(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
@@ -80,32 +90,6 @@ pub fn neg(call: &Call) -> Out {
 
 pub fn sign(call: &Call) -> Out {
     number(call, |x| if x == 0.0 || x.is_nan() { x } else { x.signum() }, i128::signum)
-}
-
-pub fn relu(call: &Call) -> Out {
-    number(call, |x| if x < 0.0 { 0.0 } else { x }, |n| n.max(0))
-}
-
-/// Exact, or with the `tanh` of Hendrycks and Gimpel.
-pub fn gelu(call: &Call) -> Out {
-    match call.text("approximate", "none") {
-        "none" => real(call, |x| 0.5 * x * (1.0 + erf_of(x / std::f64::consts::SQRT_2))),
-        "tanh" => {
-            let k = (2.0 / std::f64::consts::PI).sqrt();
-            real(call, |x| 0.5 * x * (1.0 + (k * (x + 0.044715 * x * x * x)).tanh()))
-        }
-        other => Err(format!("attribute approximate: {other:?} is not known")),
-    }
-}
-
-pub fn swish(call: &Call) -> Out {
-    let alpha = call.float("alpha", 1.0);
-    real(call, |x| x * sigmoid_of(alpha * x))
-}
-
-pub fn swiglu(call: &Call) -> Out {
-    let alpha = call.float("alpha", 1.0);
-    arithmetic(call, |a, b| a * sigmoid_of(alpha * a) * b, |_, _| Err("whole numbers where floats are needed".into()))
 }
 
 pub fn is_nan(call: &Call) -> Out {
@@ -144,7 +128,7 @@ fn pair(call: &Call) -> Why<(Tensor, Tensor)> {
     Ok((a.expanded(&shape)?, b.expanded(&shape)?))
 }
 
-fn arithmetic(call: &Call, f: impl Fn(f64, f64) -> f64, n: impl Fn(i128, i128) -> Why<i128>) -> Out {
+pub fn arithmetic(call: &Call, f: impl Fn(f64, f64) -> f64, n: impl Fn(i128, i128) -> Why<i128>) -> Out {
     let (a, b) = pair(call)?;
     let shape = a.shape().to_vec();
     let out = match (a.data(), b.data()) {

@@ -7,7 +7,7 @@ use crate::onnx::tensor::{Data, Tensor, Why, axis, count, strides};
 type Out = Why<Vec<Tensor>>;
 
 /// An index counted from the end if negative.
-fn at(index: i64, n: usize) -> Why<usize> {
+pub fn at(index: i64, n: usize) -> Why<usize> {
     axis(index, n).map_err(|_| format!("index {index} of an axis of {n}"))
 }
 
@@ -113,10 +113,10 @@ pub fn scatter_nd(call: &Call) -> Out {
     Ok(vec![Tensor::new(x.dtype(), x.shape().to_vec(), data)?])
 }
 
-type Merge<T> = fn(T, T) -> T;
+pub type Merge<T> = fn(T, T) -> T;
 
 /// What an update does with the old element.
-fn reduction(name: &str) -> Why<(Merge<f64>, Merge<i128>)> {
+pub fn reduction(name: &str) -> Why<(Merge<f64>, Merge<i128>)> {
     Ok(match name {
         "none" => (|_, n| n, |_, n| n),
         "add" => (|o, n| o + n, |o, n| o + n),

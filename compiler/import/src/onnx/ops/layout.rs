@@ -9,6 +9,16 @@ pub fn identity(call: &Call) -> Out {
     Ok(vec![call.input(0)?.clone()])
 }
 
+/// What models that are not trained any more do: nothing.
+pub fn dropout(call: &Call) -> Out {
+    let x = call.input(0)?;
+    if call.optional(2).map(Tensor::one_index).transpose()?.is_some_and(|t| t != 0) {
+        return Err("input 2 (training_mode): is true; export for inference".into());
+    }
+    let kept = Tensor::filled_like(crate::onnx::dtype::DType::Bool, x.shape().to_vec(), 1.0)?;
+    Ok(vec![x.clone(), kept])
+}
+
 pub fn shape(call: &Call) -> Out {
     let x = call.input(0)?;
     let rank = x.rank() as i64;

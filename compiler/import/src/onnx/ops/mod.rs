@@ -1,7 +1,9 @@
 //! The ONNX ops that are understood: one row each, with its meaning. What has no row is refused.
 //! Meanings: `docs/Operators.md` of the ONNX project, and its backend node tests.
 
+mod activation;
 mod attention;
+mod bits;
 mod call;
 mod cast;
 mod conv;
@@ -12,8 +14,11 @@ mod indexing;
 mod layout;
 mod matmul;
 mod norm;
+mod quantize;
 mod reduce;
+mod resize;
 mod scan;
+mod scatter;
 mod table;
 
 use super::graph::AttrKind;

@@ -90,3 +90,57 @@ fn affine(x: &Tensor, mut normed: Vec<f64>, gain: &Tensor, bias: Option<&Tensor>
     }
     Tensor::real(x.dtype(), x.shape().to_vec(), normed)
 }
+
+/// Channels of `[batch, channels, ..]` in `groups`, each normalized by its mean and variance.
+fn grouped(call: &Call, groups: usize) -> Out {
+    let (x, gain, bias) = (call.input(0)?, call.input(1)?, call.input(2)?);
+    let (batch, channels) = match x.shape() {
+        [n, c, ..] if groups > 0 && c % groups == 0 => (*n, *c),
+        shape => return Err(format!("{groups} groups of channels in {shape:?}")),
+    };
+    if gain.shape() != [channels] || bias.shape() != [channels] {
+        return Err(format!("scale {:?} and bias {:?} for {channels} channels", gain.shape(), bias.shape()));
+    }
+    let (epsilon, area) = (call.float("epsilon", 1e-5), count(&x.shape()[2..])?);
+    let (gain, bias) = (gain.reals()?, bias.reals()?);
+    let mut out = Vec::with_capacity(x.len());
+    let each = channels / groups * area;
+    for (number, part) in x.reals()?.chunks_exact(each.max(1)).enumerate().take(batch * groups) {
+        let mean = part.iter().sum::<f64>() / each as f64;
+        let variance = part.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / each as f64;
+        let first = number % groups * (channels / groups);
+        let one = |(i, v): (usize, &f64)| {
+            let channel = first + i / area.max(1);
+            (v - mean) / (variance + epsilon).sqrt() * gain[channel] + bias[channel]
+        };
+        out.extend(part.iter().enumerate().map(one));
+    }
+    Ok(vec![Tensor::real(x.dtype(), x.shape().to_vec(), out)?])
+}
+
+pub fn group_norm(call: &Call) -> Out {
+    let groups = call.given_int("num_groups").and_then(|n| usize::try_from(n).ok());
+    grouped(call, groups.ok_or("attribute num_groups is missing")?)
+}
+
+pub fn instance_norm(call: &Call) -> Out {
+    let channels = call.input(0)?.shape().get(1).copied();
+    grouped(call, channels.ok_or("channels are missing")?)
+}
+
+/// Lines divided by their sum of magnitudes or their length.
+pub fn lp_norm(call: &Call) -> Out {
+    let (x, power) = (call.input(0)?, call.int("p", 2));
+    let at = axis(call.int("axis", -1), x.rank())?;
+    let mut values = x.reals()?.to_vec();
+    for places in scan::lines(x.shape(), at)? {
+        let all = places.iter().map(|i| values[*i]);
+        let size = match power {
+            1 => all.map(f64::abs).sum::<f64>(),
+            2 => all.map(|v| v * v).sum::<f64>().sqrt(),
+            other => return Err(format!("attribute p: {other} is neither 1 nor 2")),
+        };
+        places.iter().for_each(|i| values[*i] = if size == 0.0 { 0.0 } else { values[*i] / size });
+    }
+    Ok(vec![Tensor::real(x.dtype(), x.shape().to_vec(), values)?])
+}

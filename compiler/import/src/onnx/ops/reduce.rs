@@ -85,6 +85,26 @@ pub fn l2(call: &Call) -> Out {
     )
 }
 
+pub fn l1(call: &Call) -> Out {
+    let whole = |v: &[i128]| Ok(v.iter().map(|n| n.abs()).sum());
+    reduce(call, |v| v.iter().map(|x| x.abs()).sum(), whole)
+}
+
+pub fn log_sum(call: &Call) -> Out {
+    call.input(0)?.reals()?;
+    reduce(call, |v| v.iter().sum::<f64>().ln(), |_| Err("whole numbers where floats are needed".into()))
+}
+
+pub fn log_sum_exp(call: &Call) -> Out {
+    call.input(0)?.reals()?;
+    let real = |v: &[f64]| {
+        let greatest = v.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let centre = if greatest.is_finite() { greatest } else { 0.0 };
+        v.iter().map(|x| (x - centre).exp()).sum::<f64>().ln() + centre
+    };
+    reduce(call, real, |_| Err("whole numbers where floats are needed".into()))
+}
+
 fn fold(v: &[f64], start: f64, first: impl Fn(f64, f64) -> bool) -> f64 {
     v.iter().fold(start, |a, b| if a.is_nan() || first(a, *b) { a } else { *b })
 }

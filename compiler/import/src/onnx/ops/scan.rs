@@ -1,4 +1,4 @@
-//! Ops along one axis: running sums, places of extremes.
+//! Ops along one axis: running sums, places of extremes, sorting.
 
 use super::Call;
 use crate::onnx::dtype::DType;
@@ -73,4 +73,29 @@ fn extreme(call: &Call, better: impl Fn(f64, f64) -> bool) -> Out {
         shape.remove(at);
     }
     Ok(vec![Tensor::whole(DType::I64, shape, found)?])
+}
+
+/// The greatest or least of each line, in that order, and their places; of equal ones the first.
+pub fn top_k(call: &Call) -> Out {
+    let x = call.input(0)?;
+    let at = axis(call.int("axis", -1), x.rank())?;
+    let k = call.input(1)?.one_index()?;
+    let k = usize::try_from(k).ok().filter(|k| *k <= x.shape()[at]).ok_or_else(|| format!("{k} of {:?}", x.shape()))?;
+    let (largest, values) = (call.flag("largest", true)?, x.to_reals());
+    let mut shape = x.shape().to_vec();
+    shape[at] = k;
+    let inner = count(&shape[at + 1..])?;
+    let (mut taken, mut found) = (vec![0; count(&shape)?], vec![0; count(&shape)?]);
+    for (number, line) in lines(x.shape(), at)?.enumerate() {
+        let mut order: Vec<usize> = (0..line.len()).collect();
+        order.sort_by(|a, b| {
+            let (a, b) = (values[line[*a]], values[line[*b]]);
+            if largest { b.total_cmp(&a) } else { a.total_cmp(&b) }
+        });
+        for (rank, i) in order.into_iter().take(k).enumerate() {
+            let to = (number / inner.max(1) * k + rank) * inner + number % inner.max(1);
+            (taken[to], found[to]) = (line[i], i as i128);
+        }
+    }
+    Ok(vec![x.take(shape.clone(), &taken)?, Tensor::whole(DType::I64, shape, found)?])
 }

@@ -4,6 +4,7 @@ use super::view::{View, input, ints};
 use crate::onnx::eval::{Known, apply};
 use crate::onnx::graph::{Attr, Constant, Graph, Node, ValueId};
 use crate::onnx::infer::{Facts, size::product};
+use crate::onnx::ops;
 use crate::onnx::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,9 +17,24 @@ pub fn fold(graph: &mut Graph) {
     let mut before = usize::MAX;
     while graph.nodes.len() < before {
         before = graph.nodes.len();
+        conversions(graph);
         constants(graph);
         idle(graph);
         super::sweep(graph);
+    }
+}
+
+/// Conversions to the type of a value, as those to that type.
+fn conversions(graph: &mut Graph) {
+    let (facts, cast) = (Facts::of(graph), ops::find("Cast", graph.opset));
+    for node in graph.nodes.iter_mut().filter(|n| n.op.name == "CastLike") {
+        if let (Some(Some(like)), Ok(cast)) = (node.inputs.get(1), &cast)
+            && let Some(to) = facts.get(*like).dtype
+        {
+            node.op = cast;
+            node.attrs.insert("to".into(), Attr::Int(to.onnx()));
+            node.inputs.truncate(1);
+        }
     }
 }
 
@@ -102,6 +118,7 @@ fn passes(view: &View, node: &Node) -> Option<ValueId> {
     };
     match node.op.name {
         "Identity" => Some(x),
+        "Dropout" if node.outputs.len() == 1 && input(node, 2).is_none_or(|t| view.scalar(t) == Some(0.0)) => Some(x),
         "Cast" if before.dtype.is_some() && before.dtype == after.dtype => Some(x),
         "Expand" | "Reshape" | "Tile" if same_shape => Some(x),
         "Transpose" if ints(node, "perm").windows(2).all(|w| w[0] < w[1]) && node.attrs.contains_key("perm") => Some(x),

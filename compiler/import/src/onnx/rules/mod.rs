@@ -4,6 +4,7 @@
 //! the evaluator says whether a rule was right.
 
 mod attention;
+mod columns;
 mod fold;
 mod gelu;
 mod layer_norm;
@@ -27,12 +28,13 @@ pub struct Rule {
 }
 
 /// All rules, in order: what an earlier one finds, later ones may use.
-pub const RULES: [Rule; 6] = [
+pub const RULES: [Rule; 7] = [
     Rule { name: "layer-norm", find: layer_norm::find },
     Rule { name: "rms-norm", find: rms_norm::find },
     Rule { name: "gelu", find: gelu::find },
     Rule { name: "swiglu", find: swiglu::find },
     Rule { name: "rotary", find: rotary::find },
+    Rule { name: "columns", find: columns::find },
     Rule { name: "attention", find: attention::find },
 ];
 

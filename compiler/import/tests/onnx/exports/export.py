@@ -23,6 +23,20 @@ class Rotated(nn.Module):
         return self.attn(x, cos, sin, None)
 
 
+class Fused(nn.Module):
+    """Queries, keys and values of one product, cut as timm cuts them; gate and up of another."""
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.up = nn.Linear(16, 48), nn.Linear(16, 24, bias=False)
+
+    def forward(self, x):
+        B, T, D = x.shape
+        q, k, v = self.qkv(x).reshape(B, T, 3, 4, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        o = ((q * 0.5 @ k.transpose(-2, -1)).softmax(-1) @ v).transpose(1, 2).reshape(B, T, D)
+        gate, up = self.up(o).split([12, 12], -1)
+        return F.silu(gate) * up
+
+
 class Gelu(nn.Module):
     def __init__(self, form):
         super().__init__()
@@ -79,7 +93,7 @@ class Language(nn.Module):
 
 
 JOBS = [("layer-norm-script-14", lambda: nn.LayerNorm(16)), ("rms-norm-script-14", lambda: RMSNorm(16, 1e-6)), ("rms-norm-dynamo-18", lambda: RMSNorm(16, 1e-6)),
-        ("gelu-erf-script-14", lambda: Gelu("none")), ("gelu-tanh-script-14", lambda: Gelu("tanh")), ("gelu-tanh-dynamo-18", lambda: Gelu("tanh")),
+        ("columns-script-11", Fused), ("columns-dynamo-18", Fused), ("gelu-erf-script-14", lambda: Gelu("none")), ("gelu-tanh-script-14", lambda: Gelu("tanh")), ("gelu-tanh-dynamo-18", lambda: Gelu("tanh")),
         ("swiglu-script-14", lambda: MLP(C)), ("swiglu-dynamo-18", lambda: MLP(C)), ("attention-script-14", Rotated), ("attention-dynamo-18", Rotated),
         ("attention-dynamo-23", Rotated), *[(f"llm-{n}-{e}", lambda c=c: Language(c)) for n, c in (("qwen2", QWEN2), ("qwen3", QWEN3)) for e in ("script-14", "dynamo-18")],
         ("not-gelu", NotGelu), ("not-rms-norm", NotRms), ("not-causal", NotCausal), ("not-rotary", NotRotary)]

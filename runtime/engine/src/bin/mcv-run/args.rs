@@ -14,6 +14,15 @@ pub struct Args {
     /// Picture before the (first) prompt; may be given several times
     #[arg(long, value_name = "FILE", conflicts_with = "prompts")]
     pub image: Vec<PathBuf>,
+    /// Film as pictures: a folder of them, shown in the order of their names behind all --image
+    #[arg(long, value_name = "DIR", conflicts_with = "prompts")]
+    pub frames: Option<PathBuf>,
+    /// Most frames, evenly chosen
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "frames", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_frames: u32,
+    /// Most slices that a frame is cut into; 1 doesn't cut
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "frames", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub frame_slices: u32,
     /// What to say to the model; - reads stdin
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub prompt: Option<String>,
@@ -23,8 +32,8 @@ pub struct Args {
     /// Hold a conversation: each line of stdin is a message
     #[arg(long, conflicts_with = "json")]
     pub chat: bool,
-    /// Answer each line {"id", "image", "prompt"} of a file by a line {"id", "output", "seconds"}; pictures are
-    /// relative to the file
+    /// Answer each line {"id", "image", "prompt"} of a file by a line {"id", "output", "seconds"}; "image" is a picture or
+    /// a list of them, relative to the file
     #[arg(long, value_name = "JSONL")]
     pub prompts: Option<PathBuf>,
     /// System prompt [default: the model's]

@@ -13,7 +13,7 @@ use std::time::Instant;
 #[derive(Debug, PartialEq)]
 struct Task {
     id: Value,
-    image: Option<String>,
+    images: Vec<String>,
     prompt: String,
 }
 
@@ -26,7 +26,7 @@ pub fn run(args: &Args, session: &mut Session, path: &Path) -> Result<(), Failur
     for task in tasks {
         let started = Instant::now();
         session.reset();
-        if let Some(image) = &task.image {
+        for image in &task.images {
             session.image(read_picture(&directory.join(image))?);
         }
         session.say(&task.prompt, args.system.as_deref())?;
@@ -52,13 +52,18 @@ fn parse(text: &str) -> Result<Vec<Task>, String> {
 
 fn task(line: &str) -> Result<Task, String> {
     let value: Value = serde_json::from_str(line).map_err(|e| format!("{e}; give one JSON object a line"))?;
-    let text = |name: &str| match value.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(format!("`{name}` is not a string")),
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let prompt = match value.get("prompt") {
+        None | Some(Value::Null) => return Err("there is no `prompt`; give one as a string".into()),
+        Some(prompt) => text(prompt).ok_or("`prompt` is not a string")?,
     };
-    let prompt = text("prompt")?.ok_or("there is no `prompt`; give one as a string")?;
-    Ok(Task { id: value.get("id").cloned().unwrap_or_default(), image: text("image")?, prompt })
+    let images = match value.get("image") {
+        None | Some(Value::Null) => Some(vec![]),
+        Some(Value::Array(list)) => list.iter().map(text).collect(),
+        Some(one) => text(one).map(|path| vec![path]),
+    };
+    let images = images.ok_or("`image` is not a string, nor a list of strings")?;
+    Ok(Task { id: value.get("id").cloned().unwrap_or_default(), images, prompt })
 }
 
 #[cfg(test)]
@@ -68,9 +73,10 @@ mod tests {
     #[test]
     fn tasks_keep_their_ids() {
         let tasks =
-            parse("{\"id\": 7, \"prompt\": \"a\"}\n\n{\"id\":\"x\",\"image\":\"i.png\",\"prompt\":\"b\"}\n").unwrap();
-        let second = Task { id: json!("x"), image: Some("i.png".into()), prompt: "b".into() };
-        assert_eq!(tasks, [Task { id: json!(7), image: None, prompt: "a".into() }, second]);
+            parse("{\"id\": 7, \"prompt\": \"a\"}\n\n{\"id\":\"x\",\"image\":[\"i.png\",\"j\"],\"prompt\":\"b\"}\n")
+                .unwrap();
+        let second = Task { id: json!("x"), images: vec!["i.png".into(), "j".into()], prompt: "b".into() };
+        assert_eq!(tasks, [Task { id: json!(7), images: vec![], prompt: "a".into() }, second]);
     }
 
     #[test]
@@ -78,7 +84,9 @@ mod tests {
         for (text, wanted) in [
             ("{\"prompt\":\"a\"}\n{", "line 2:"),
             ("[]", "line 1: there is no `prompt`"),
+            ("{\"prompt\":3}", "`prompt` is not a string"),
             ("{\"prompt\":\"a\",\"image\":3}", "`image` is not a string"),
+            ("{\"prompt\":\"a\",\"image\":[\"i\",3]}", "nor a list of strings"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(wanted), "{error}");

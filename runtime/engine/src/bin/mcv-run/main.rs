@@ -5,6 +5,7 @@
 
 mod args;
 mod batch;
+mod frames;
 mod output;
 mod run;
 

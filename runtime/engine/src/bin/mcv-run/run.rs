@@ -2,7 +2,7 @@
 
 use crate::args::Args;
 use crate::output::{Stream, print_profile, print_stats};
-use crate::{Failure, batch};
+use crate::{Failure, batch, frames};
 use mcv_runtime::Session;
 use mcv_runtime::image::{Rgb, decode};
 use mcv_runtime::text::Preset;
@@ -20,6 +20,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     for path in &args.image {
         session.image(read_picture(path)?);
+    }
+    if let Some(folder) = &args.frames {
+        for path in frames::chosen(folder, args.max_frames as usize)? {
+            session.frame(read_picture(&path)?, args.frame_slices);
+        }
     }
     match (args.prompt.as_deref().or(args.preset.map(Preset::prompt)), &args.prompts) {
         (Some(prompt), _) => ask(args, &mut session, prompt)?,
