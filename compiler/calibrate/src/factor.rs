@@ -2,6 +2,7 @@
 
 use crate::product::{Into, Matrix, multiply, transposed};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Columns of a block of the factorization.
 const BLOCK: usize = 128;
@@ -12,7 +13,7 @@ const STRIP: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Factor {
     /// Groups of columns of `X`, in the order of the factor's columns.
-    pub groups: Vec<std::ops::Range<usize>>,
+    pub groups: Vec<Range<usize>>,
     /// Row-major; below the diagonal undefined.
     pub r: Vec<f32>,
     /// Columns.
@@ -22,19 +23,16 @@ pub struct Factor {
 impl Factor {
     /// Of columns `columns` of `x`, in groups of `group`. The mean of the diagonal times `damping` is added to the
     /// diagonal. Groups with the largest inputs come last: they are rounded first, and all others make up for them.
-    pub fn of(x: Matrix, columns: std::ops::Range<usize>, group: usize, damping: f32) -> Factor {
+    pub fn of(x: Matrix, columns: Range<usize>, group: usize, damping: f32) -> Factor {
         let n = columns.len();
         let power = power(x, columns.clone());
         let starts = columns.clone().step_by(group);
         let mut groups: Vec<_> = starts.map(|s| s..(s + group).min(columns.end)).collect();
-        let weight = |g: &std::ops::Range<usize>| -> f64 {
+        let weight = |g: &Range<usize>| -> f64 {
             power[g.start - columns.start..g.end - columns.start].iter().sum::<f64>() / g.len() as f64
         };
         groups.sort_by(|a, b| weight(a).total_cmp(&weight(b)).then(a.start.cmp(&b.start)));
-        let part = Matrix { data: &x.data[columns.start..], width: n, ..x };
-        let turned = transposed(part);
-        let rows = groups.iter().flat_map(|g| &turned[(g.start - columns.start) * x.rows..][..g.len() * x.rows]);
-        let ordered: Vec<f32> = rows.copied().collect();
+        let ordered = in_order(x, &groups);
         let ordered = Matrix::new(&ordered, x.rows);
         let mut r = vec![0f32; n * n];
         multiply(&mut r, n, ordered, ordered, Into::AddAbove);
@@ -44,10 +42,85 @@ impl Factor {
         cholesky(&mut r, n, added);
         Factor { groups, r, n }
     }
+
+    /// `(RT R)^-1 XT`, `[n, T]`, by columns in the order of `X`.
+    pub fn pull(&self, x: Matrix) -> Vec<f32> {
+        let tokens = x.rows;
+        let mut solved = in_order(x, &self.groups);
+        let blocks: Vec<Range<usize>> = (0..self.n).step_by(BLOCK).map(|b| b..self.n.min(b + BLOCK)).collect();
+        for block in &blocks {
+            let found = self.substitute(&mut solved, block, tokens, false);
+            if block.end < self.n {
+                let r = Matrix {
+                    data: &self.r[block.start * self.n + block.end..],
+                    rows: block.len(),
+                    width: self.n - block.end,
+                    stride: self.n,
+                };
+                let turned = transposed(r);
+                let (a, b) = (Matrix::new(&turned, block.len()), Matrix::new(&found, block.len()));
+                multiply(&mut solved[block.end * tokens..], tokens, a, b, Into::Subtract);
+            }
+        }
+        for block in blocks.iter().rev() {
+            let found = self.substitute(&mut solved, block, tokens, true);
+            if block.start > 0 {
+                let a = Matrix { data: &self.r[block.start..], rows: block.start, width: block.len(), stride: self.n };
+                multiply(&mut solved, tokens, a, Matrix::new(&found, block.len()), Into::Subtract);
+            }
+        }
+        let begin = self.groups.iter().map(|g| g.start).min().unwrap_or(0);
+        let mut out = vec![0f32; solved.len()];
+        let mut rest = &solved[..];
+        for group in &self.groups {
+            let (head, tail) = rest.split_at(group.len() * tokens);
+            out[(group.start - begin) * tokens..][..head.len()].copy_from_slice(head);
+            rest = tail;
+        }
+        out
+    }
+
+    /// Solves a block of rows of `[n, T]` by the factor's transpose, or, `upper`, by the factor; returns them transposed.
+    fn substitute(&self, solved: &mut [f32], block: &Range<usize>, tokens: usize, upper: bool) -> Vec<f32> {
+        let depth = block.len();
+        let r = |i: usize, j: usize| self.r[(block.start + i) * self.n + block.start + j];
+        let known = &solved[block.start * tokens..block.end * tokens];
+        let mut turned = transposed(Matrix::new(known, tokens));
+        turned.par_chunks_mut(depth * STRIP).for_each(|rows| {
+            let mut strip = transposed_small(rows, depth);
+            let width = rows.len() / depth;
+            for step in 0..depth {
+                let i = if upper { depth - 1 - step } else { step };
+                let row: Vec<f32> = strip[i * width..][..width].iter().map(|v| v / r(i, i)).collect();
+                let others = if upper { 0..i } else { i + 1..depth };
+                for j in others {
+                    let factor = if upper { r(j, i) } else { r(i, j) };
+                    strip[j * width..][..width].iter_mut().zip(&row).for_each(|(v, s)| *v -= factor * s);
+                }
+                strip[i * width..][..width].copy_from_slice(&row);
+            }
+            rows.copy_from_slice(&transposed_small(&strip, width));
+        });
+        solved[block.start * tokens..block.end * tokens].copy_from_slice(&transposed(Matrix::new(&turned, depth)));
+        turned
+    }
+}
+
+/// Columns become rows.
+fn transposed_small(m: &[f32], width: usize) -> Vec<f32> {
+    (0..width).flat_map(|column| m.iter().skip(column).step_by(width).copied()).collect()
+}
+
+/// `XT [n, T]` of the columns in the order of groups.
+fn in_order(x: Matrix, groups: &[Range<usize>]) -> Vec<f32> {
+    let begin = groups.iter().map(|g| g.start).min().unwrap_or(0);
+    let end = groups.iter().map(|g| g.end).max().unwrap_or(0);
+    let turned = transposed(Matrix { data: &x.data[begin..], width: end - begin, ..x });
+    groups.iter().flat_map(|g| &turned[(g.start - begin) * x.rows..][..g.len() * x.rows]).copied().collect()
 }
 
 /// Sum of squares of each column.
-fn power(x: Matrix, columns: std::ops::Range<usize>) -> Vec<f64> {
+fn power(x: Matrix, columns: Range<usize>) -> Vec<f64> {
     let mut sums = vec![0f64; columns.len()];
     for row in x.data.chunks(x.stride) {
         sums.iter_mut().zip(&row[columns.clone()]).for_each(|(s, v)| *s += f64::from(*v) * f64::from(*v));
@@ -70,7 +143,7 @@ fn cholesky(h: &mut [f32], n: usize, floor: f32) {
 }
 
 /// Factors a block on the diagonal.
-fn corner(h: &mut [f32], n: usize, block: std::ops::Range<usize>, floor: f32) {
+fn corner(h: &mut [f32], n: usize, block: Range<usize>, floor: f32) {
     for j in block.clone() {
         let pivot = h[j * n + j].max(floor).sqrt();
         h[j * n + j] = pivot;
@@ -85,7 +158,7 @@ fn corner(h: &mut [f32], n: usize, block: std::ops::Range<usize>, floor: f32) {
 }
 
 /// The rows of a block right of the diagonal; returns them transposed.
-fn solve(h: &mut [f32], n: usize, block: std::ops::Range<usize>) -> Vec<f32> {
+fn solve(h: &mut [f32], n: usize, block: Range<usize>) -> Vec<f32> {
     let (depth, rest) = (block.len(), n - block.end);
     let mut turned = vec![0f32; rest * depth];
     let known = &*h;

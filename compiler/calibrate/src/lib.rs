@@ -5,9 +5,11 @@
 //! This crate must never know a pass, a target, the artifact or the command line.
 
 mod factor;
+mod inputs;
 mod kept;
 mod product;
 mod round;
+mod stream;
 mod tokens;
 mod walk;
 mod wide;
@@ -42,5 +44,5 @@ pub fn calibrate(
     done: &dyn Fn(u64),
 ) -> Result<Kept> {
     let phase = program.phase(PHASE).ok_or_else(|| Error::bug(format!("the program has no phase {PHASE}")))?;
-    walk::Walk::new(program, checkpoint, passages, Kept::new(folder)?).run(&phase.graph, done)
+    walk::Walk::new(program, checkpoint, passages, walk::Method::default(), Kept::new(folder)?).run(&phase.graph, done)
 }

@@ -1,222 +1,128 @@
-//! The way through the language model, layer by layer, on all passages at once: what comes to a matrix that gets 4 bits
-//! decides how it is rounded, and what leaves it is what the rounded one gives.
+//! The way through the language model, layer by layer, on all passages at once and twice: as the checkpoint has it, and
+//! as the artifact will. A matrix that gets 4 bits is rounded so that what leaves the second comes close to what leaves
+//! the first, earlier layers' errors included (GPTAQ, Li et al. 2025).
 
-use crate::factor::Factor;
+use crate::inputs::Inputs;
 use crate::kept::Kept;
-use crate::product::{Into, Matrix, multiply};
-use crate::round::round;
+use crate::stream::Stream;
 use mcv_import::{Checkpoint, Form, values};
-use mcv_ir::eval::{HostTensor, eval_node};
-use mcv_ir::{Elem, Error, Graph, NodeId, Op, Program, Result, Weight, WeightId, encode};
-use rayon::prelude::*;
+use mcv_ir::{Elem, Error, Graph, NodeId, Op, Program, Result, Weight, WeightId};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// One value per passage.
-type Values = Vec<Arc<HostTensor>>;
-
-/// Rounds the matrices of a quantized program's phase that reads text.
-pub struct Walk<'a> {
-    program: &'a Program,
-    checkpoint: &'a Checkpoint,
-    passages: &'a [Vec<u32>],
-    method: Method,
-    values: HashMap<NodeId, Values>,
-    factors: HashMap<NodeId, Arc<Vec<Factor>>>,
-    kept: Kept,
-}
 
 /// How much is done.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Method {
     /// Share of the mean square of the inputs that is added to each.
     pub damping: f32,
-    /// Most columns whose errors make up for each other.
+    /// Most columns whose errors make up for each other directly.
     pub tile: usize,
+    /// Share of earlier layers' errors that a matrix makes up for; 0 needs half the time.
+    pub pull: f32,
 }
 
 impl Default for Method {
     fn default() -> Self {
-        Method { damping: 0.1, tile: 4096 }
+        Method { damping: 0.1, tile: 4096, pull: 1.0 }
     }
+}
+
+/// Rounds the matrices of a quantized program's phase that reads text.
+pub struct Walk<'a> {
+    method: Method,
+    rounded: Stream<'a>,
+    exact: Option<Stream<'a>>,
+    inputs: HashMap<NodeId, Arc<Inputs>>,
+    kept: Kept,
 }
 
 impl<'a> Walk<'a> {
     /// Before the first layer.
-    pub fn new(program: &'a Program, checkpoint: &'a Checkpoint, passages: &'a [Vec<u32>], kept: Kept) -> Self {
-        let method = Method::default();
-        Walk { program, checkpoint, passages, method, values: HashMap::new(), factors: HashMap::new(), kept }
+    pub fn new(
+        program: &'a Program,
+        checkpoint: &'a Checkpoint,
+        passages: &'a [Vec<u32>],
+        method: Method,
+        kept: Kept,
+    ) -> Self {
+        let stream = |exact| Stream::new(program, checkpoint, passages, exact);
+        let exact = (method.pull > 0.0).then(|| stream(true));
+        Walk { method, rounded: stream(false), exact, inputs: HashMap::new(), kept }
     }
 
     /// Goes as far as there are matrices to round; `done` hears of the weights of each.
     pub fn run(mut self, graph: &Graph, done: &dyn Fn(u64)) -> Result<Kept> {
         let order = graph.order();
-        let last = order.iter().rposition(|id| self.rounds(graph, *id).is_some());
+        let rounds = |id: &NodeId| to_round(self.rounded.program, self.rounded.checkpoint, graph, *id).is_some();
+        let count = order.iter().rposition(rounds).map_or(0, |last| last + 1);
         let mut readers: HashMap<NodeId, usize> = HashMap::new();
         order.iter().flat_map(|id| graph.inputs(*id)).for_each(|input| *readers.entry(input).or_default() += 1);
-        for id in order.into_iter().take(last.map_or(0, |l| l + 1)) {
-            let value = self.value(graph, id, done).map_err(|e| e.at(format_args!("node {}", graph.node(id).name)))?;
-            self.values.insert(id, value);
+        for id in order.into_iter().take(count) {
+            self.step(graph, id, done).map_err(|e| e.at(format_args!("node {}", graph.node(id).name)))?;
             for input in graph.inputs(id) {
                 let left = readers.entry(input).or_default();
                 *left -= 1;
                 if *left == 0 {
-                    self.values.remove(&input);
-                    self.factors.remove(&input);
+                    self.rounded.forget(input);
+                    self.exact.iter_mut().for_each(|s| s.forget(input));
+                    self.inputs.remove(&input);
                 }
             }
         }
         Ok(self.kept)
     }
 
-    /// The weight that a node multiplies with, if it is rounded here.
-    fn rounds(&self, graph: &Graph, id: NodeId) -> Option<WeightId> {
-        to_round(self.program, self.checkpoint, graph, id)
-    }
-
-    fn value(&mut self, graph: &Graph, id: NodeId, done: &dyn Fn(u64)) -> Result<Values> {
+    fn step(&mut self, graph: &Graph, id: NodeId, done: &dyn Fn(u64)) -> Result<()> {
         let (node, inputs) = (graph.node(id), graph.inputs(id));
-        let weight = |port: usize| match graph.node(inputs[port]).op {
-            Op::Weight(weight) => Some(self.program.weight(weight)),
-            _ => None,
-        };
-        match &node.op {
-            // Read where they are used: a table for its rows alone, a matrix once.
-            Op::Weight(_) => Ok(vec![]),
-            Op::Input(name) => self.passages.iter().map(|ids| given(name, ids).map(Arc::new)).collect(),
-            Op::State(state) => {
-                let shape: Vec<usize> = self.program.state(*state).ty.shape.iter().map(|d| d.max() as usize).collect();
-                let zeros = Arc::new(HostTensor::zeros(shape));
-                Ok(vec![zeros; self.passages.len()])
-            }
-            Op::Store { state, .. } => self.stored(&self.program.state(*state).ty, inputs[0]),
-            // All rows are worth a look, not only those that a token is chosen by.
-            Op::LastRow => Ok(self.values[&inputs[0]].clone()),
-            Op::Gather if weight(0).is_some() => self.gathered(weight(0).expect("seen"), inputs[1]),
-            Op::MatMul if weight(1).is_some() && node.epilogue.is_empty() => {
-                let matrix = self.matrix(graph, id, inputs[0], weight(1).expect("seen"))?;
-                done(matrix.data.len() as u64);
-                Ok(self.times(inputs[0], &matrix))
-            }
-            _ => self.other(graph, id),
+        if let (Op::MatMul, [x, weight], true) = (&node.op, &inputs[..], node.epilogue.is_empty())
+            && let Op::Weight(weight) = graph.node(*weight).op
+        {
+            let weight = self.rounded.program.weight(weight);
+            let rounds = to_round(self.rounded.program, self.rounded.checkpoint, graph, id).is_some();
+            self.product(id, *x, weight, rounds)?;
+            done(if rounds { weight.ty.max_len() } else { 0 });
+            return Ok(());
         }
+        let value = self.rounded.value(graph, id)?;
+        self.rounded.set(id, value);
+        if let Some(exact) = &mut self.exact {
+            let value = exact.value(graph, id)?;
+            exact.set(id, value);
+        }
+        Ok(())
     }
 
-    /// Any op on each passage alone.
-    fn other(&self, graph: &Graph, id: NodeId) -> Result<Values> {
-        let (node, inputs) = (graph.node(id), graph.inputs(id));
-        let constants: Vec<Option<HostTensor>> = inputs
-            .iter()
-            .map(|input| match graph.node(*input).op {
-                Op::Weight(weight) => self.constant(self.program.weight(weight)).map(Some),
-                _ => Ok(None),
-            })
-            .collect::<Result<_>>()?;
-        let one = |passage: usize| {
-            let inputs: Vec<&HostTensor> = inputs
-                .iter()
-                .zip(&constants)
-                .map(|(input, constant)| constant.as_ref().unwrap_or_else(|| &self.values[input][passage]))
-                .collect();
-            eval_node(&node.op, &node.epilogue, &inputs).map(Arc::new)
+    fn product(&mut self, id: NodeId, x: NodeId, weight: &Weight, rounds: bool) -> Result<()> {
+        let numbers = match (&mut self.exact, rounds) {
+            (None, false) => vec![],
+            (_, _) => values::weight(self.rounded.program, weight, self.rounded.checkpoint)?,
         };
-        (0..self.passages.len()).into_par_iter().map(one).collect()
+        if let Some(exact) = &mut self.exact {
+            let value = exact.times(x, &numbers);
+            exact.set(id, value);
+        }
+        let kept = if rounds { self.round(x, weight, numbers)? } else { self.rounded.constant(weight)?.data };
+        let value = self.rounded.times(x, &kept);
+        self.rounded.set(id, value);
+        Ok(())
     }
 
-    fn constant(&self, weight: &Weight) -> Result<HostTensor> {
-        let numbers = values::weight(self.program, weight, self.checkpoint)?;
-        let shape: Vec<usize> = weight.ty.shape.iter().map(|d| d.max() as usize).collect();
-        HostTensor::new(shape, encode::round_trip(&weight.ty, weight.ty.max_rows(), &numbers)?)
-    }
-
-    /// Rows as the state keeps them.
-    fn stored(&self, ty: &mcv_ir::TensorType, x: NodeId) -> Result<Values> {
-        let one = |x: &Arc<HostTensor>| {
-            let kept = encode::round_trip(ty, x.rows() as u64, &x.data)?;
-            HostTensor::new(x.shape.clone(), kept).map(Arc::new)
-        };
-        self.values[&x].par_iter().map(one).collect()
-    }
-
-    /// Rows of a table by id; no others are read.
-    fn gathered(&self, table: &Weight, ids: NodeId) -> Result<Values> {
-        let width = table.ty.width() as usize;
-        let pieces = table.source.pieces().filter(|p| p.len() == 1);
-        let whole = if pieces.is_some() { None } else { Some(self.constant(table)?) };
-        let row = |id: u32| match (&pieces, &whole) {
-            (Some(pieces), _) => {
-                let (tensor, rows) = &pieces[0];
-                let numbers = values::rows(self.checkpoint, tensor, rows.start + id..rows.start + id + 1)?;
-                encode::round_trip(&table.ty, 1, &numbers)
-            }
-            (_, Some(whole)) => Ok(whole.data[id as usize * width..][..width].to_vec()),
-            _ => Err(Error::bug("a table without numbers")),
-        };
-        let one = |ids: &Arc<HostTensor>| {
-            let rows: Vec<Vec<f32>> = ids.data.par_iter().map(|id| row(*id as u32)).collect::<Result<_>>()?;
-            HostTensor::new([rows.len(), width], rows.concat()).map(Arc::new)
-        };
-        self.values[&ids].iter().map(one).collect()
-    }
-
-    /// The matrix of a node as the artifact will have it, rounded by its inputs where it gets 4 bits.
-    fn matrix(&mut self, graph: &Graph, id: NodeId, x: NodeId, weight: &Weight) -> Result<HostTensor> {
-        let Some(_) = self.rounds(graph, id) else { return self.constant(weight) };
+    /// Rounds a matrix and keeps it; returns what it has become.
+    fn round(&mut self, x: NodeId, weight: &Weight, numbers: Vec<f32>) -> Result<Vec<f32>> {
         let (Elem::Q4 { group }, Some(pieces)) = (weight.ty.elem, weight.source.pieces()) else {
             return Err(Error::bug("only rows of tensors get 4 bits here"));
         };
         let width = weight.ty.width() as usize;
-        if self.kept.rows(pieces[0].0, &pieces[0].1, weight.ty.elem)?.is_some() {
-            return Err(Error::bug(format!("{} is used twice", weight.name)));
-        }
-        let factors = self.factors_of(x, width, group);
-        let mut numbers = values::weight(self.program, weight, self.checkpoint)?;
-        let rounded = round(&mut numbers, width, group, &factors);
+        let known = self.inputs.get(&x).cloned();
+        let inputs = known.unwrap_or_else(|| {
+            let exact = self.exact.as_ref().map(|s| s.joined(x));
+            Arc::new(Inputs::new(self.rounded.joined(x), exact, width, group.into(), self.method))
+        });
+        self.inputs.insert(x, Arc::clone(&inputs));
+        let (numbers, rounded) = inputs.round(numbers, group);
         self.kept.put(&pieces, width, &rounded)?;
-        HostTensor::new([numbers.len() / width, width], numbers)
+        Ok(numbers)
     }
-
-    /// The factors of an input, made once for all matrices that read it.
-    fn factors_of(&mut self, x: NodeId, width: usize, group: u16) -> Arc<Vec<Factor>> {
-        if let Some(known) = self.factors.get(&x) {
-            return known.clone();
-        }
-        let joined: Vec<f32> = self.values[&x].iter().flat_map(|x| x.data.iter().copied()).collect();
-        let joined = Matrix::new(&joined, width);
-        let count = width.div_ceil(self.method.tile.max(1));
-        let step = width.div_ceil(count).next_multiple_of(group.into());
-        let tiles = (0..width).step_by(step).map(|begin| begin..(begin + step).min(width));
-        let factors = tiles.map(|tile| Factor::of(joined, tile, group.into(), self.method.damping)).collect();
-        let factors = Arc::new(factors);
-        self.factors.insert(x, Arc::clone(&factors));
-        factors
-    }
-
-    fn times(&self, x: NodeId, matrix: &HostTensor) -> Values {
-        let inputs = &self.values[&x];
-        let (width, rows) = (matrix.width(), matrix.rows());
-        let joined: Vec<f32> = inputs.iter().flat_map(|x| x.data.iter().copied()).collect();
-        let mut out = vec![0f32; joined.len() / width * rows];
-        multiply(&mut out, rows, Matrix::new(&joined, width), Matrix::new(&matrix.data, width), Into::Add);
-        let mut rest = &out[..];
-        let cut = |x: &Arc<HostTensor>| {
-            let (head, tail) = rest.split_at(x.rows() * rows);
-            rest = tail;
-            Arc::new(HostTensor { shape: vec![x.rows(), rows], data: head.to_vec() })
-        };
-        inputs.iter().map(cut).collect()
-    }
-}
-
-/// What the runtime gives for a passage from the beginning of a conversation.
-fn given(name: &str, ids: &[u32]) -> Result<HostTensor> {
-    let data: Vec<f32> = match name {
-        "token_ids" => ids.iter().map(|id| *id as f32).collect(),
-        "positions" => (0..ids.len()).map(|p| p as f32).collect(),
-        "image_rows" => vec![-1.0; ids.len()],
-        _ => return Err(Error::bug(format!("a passage says nothing of input {name}"))),
-    };
-    HostTensor::new([ids.len()], data)
 }
 
 /// The weight of a matrix product that is rounded to 4 bits from floats.
