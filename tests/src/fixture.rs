@@ -31,6 +31,7 @@ pub fn options(recipe: &str, output: &Path) -> CompileArgs {
         recipe: recipe.into(),
         context: None,
         prefill_chunk: 256,
+        calibrate: None,
         slices: None,
         ttft_target: None,
         pictures: 1,

@@ -9,13 +9,14 @@ use crate::slices::{self, Wish};
 use crate::stdout::show;
 use crate::takeover::{self, Takeover};
 use crate::units::Units;
-use crate::{embedded, explain, recipe, report, soc, tuning};
+use crate::{calibrate, embedded, explain, recipe, report, soc, tuning};
 use mcv_artifact::Message;
 use mcv_artifact::{Writer, manifest as m};
+use mcv_calibrate::Kept;
 use mcv_import::{Imported, Request};
 use mcv_ir::plan::Plan;
 use mcv_ir::soc::Soc;
-use mcv_ir::{Error, Program, Result, text};
+use mcv_ir::{Error, Program, Result, Stage, text};
 use mcv_passes::cost::Costs;
 use mcv_passes::pass::{Context, pipeline_for, run_pass};
 use mcv_passes::place::{self, Placement, Row};
@@ -52,6 +53,7 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let started = std::time::Instant::now();
     let soc = soc::load(&args.target)?;
     let recipe = recipe::load(&args.recipe)?;
+    let reading = calibrate::reading(args)?;
     let built_in = if args.model.is_none() { Some(embedded::extract()?) } else { None };
     let dir = args.model.as_deref().or(built_in.as_ref().map(|d| d.path())).unwrap_or(Path::new("."));
     let units = Units::of(&soc)?;
@@ -74,7 +76,8 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     imported.config.warnings.iter().for_each(|w| eprintln!("mcv-compile: warning: {w}"));
     let recipe = takeover::adapt(&recipe, &imported);
     let context = Context { recipe: &recipe, targets: &targets };
-    let Some(program) = optimize(imported.program.clone(), &context, &placement, args)? else { return Ok(None) };
+    let Some(optimized) = optimize(imported.program.clone(), &context, &placement, args)? else { return Ok(None) };
+    let Optimized { program, quantized } = optimized;
     if args.explain {
         let costs = placement.costs().unwrap_or(Costs::of(&soc));
         show(&explain::table(&program, &context, costs)?);
@@ -94,7 +97,8 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
         target: &args.target,
         recipe: &recipe.name,
     };
-    let roundings = write(args, &parts)?;
+    let calibrated = calibrate::run(args, &reading, &imported, &quantized)?;
+    let roundings = write(args, &parts, &calibrated)?;
     let artifact_bytes = std::fs::metadata(&args.output).map_or(0, |m| m.len());
     let seconds = started.elapsed().as_secs_f64();
     let costs = place::explain(&program, &context, &soc);
@@ -128,13 +132,21 @@ fn wish(args: &CompileArgs) -> Result<Option<Wish>> {
     }
 }
 
+/// A program after the passes.
+struct Optimized {
+    /// Ready to plan.
+    program: Program,
+    /// As it was once formats were chosen, every weight by itself.
+    quantized: Program,
+}
+
 /// Runs the passes; `None` when a dump or `--stop-after` ended it.
 fn optimize(
     mut program: Program,
     context: &Context,
     placement: &Placement,
     args: &CompileArgs,
-) -> Result<Option<Program>> {
+) -> Result<Option<Optimized>> {
     let passes = pipeline_for(placement.clone());
     let mut names = vec!["imported"];
     names.extend(passes.iter().map(|p| p.name()));
@@ -144,13 +156,18 @@ fn optimize(
     if ends_after("imported", &program, args) {
         return Ok(None);
     }
+    let mut quantized = None;
     for pass in passes {
         run_pass(&*pass, &mut program, context)?;
+        if program.stage == Stage::Quantized && quantized.is_none() {
+            quantized = Some(program.clone());
+        }
         if ends_after(pass.name(), &program, args) {
             return Ok(None);
         }
     }
-    Ok(Some(program))
+    let quantized = quantized.ok_or_else(|| Error::bug("no pass chose formats"))?;
+    Ok(Some(Optimized { program, quantized }))
 }
 
 /// Dumps the program where asked; whether the user wants no more.
@@ -188,7 +205,7 @@ pub fn parse_bytes(text: &str) -> Result<u64> {
 }
 
 /// Writes the artifact; nothing is left behind when it fails.
-fn write(args: &CompileArgs, parts: &Parts) -> Result<Vec<Rounding>> {
+fn write(args: &CompileArgs, parts: &Parts, calibrated: &Kept) -> Result<Vec<Rounding>> {
     let manifest = manifest::build(parts)?;
     let mut writer = Writer::create(&args.output).map_err(output)?;
     writer.put(m::MANIFEST_ENTRY, &manifest.encode_to_vec()).map_err(output)?;
@@ -202,7 +219,7 @@ fn write(args: &CompileArgs, parts: &Parts) -> Result<Vec<Rounding>> {
     }
     let total = parts.plan.segments.iter().map(|s| s.bytes).sum();
     let progress = Progress::bytes("weights", total, args.quiet);
-    let origin = Origin { program: parts.program, checkpoint: &parts.imported.checkpoint };
+    let origin = Origin { program: parts.program, checkpoint: &parts.imported.checkpoint, calibrated };
     let mut roundings = Vec::new();
     for segment in &parts.plan.segments {
         roundings.extend(pack::segment(&mut writer, &segment_entry(&segment.name), segment, origin, &progress)?);

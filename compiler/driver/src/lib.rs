@@ -3,6 +3,7 @@
 
 pub mod arena;
 pub mod args;
+pub mod calibrate;
 pub mod compile;
 mod embedded;
 pub mod emit;

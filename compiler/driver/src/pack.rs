@@ -3,9 +3,11 @@
 
 use crate::progress::Progress;
 use mcv_artifact::Writer;
-use mcv_import::{Checkpoint, Form};
+use mcv_calibrate::Kept;
+use mcv_import::{Checkpoint, Form, values};
+use mcv_ir::encode::Rounded;
 use mcv_ir::plan::Segment;
-use mcv_ir::{Elem, Error, Program, Result, Source, TensorType, Weight, encode, eval};
+use mcv_ir::{Elem, Error, Program, Result, Source, TensorType, Weight, encode};
 use rayon::prelude::*;
 
 /// Values per block: 4 MiB of f32.
@@ -37,6 +39,8 @@ pub struct Origin<'a> {
     pub program: &'a Program,
     /// Holds the numbers.
     pub checkpoint: &'a Checkpoint,
+    /// Rows that calibration has rounded.
+    pub calibrated: &'a Kept,
 }
 
 /// Writes one segment's entry, weight after weight.
@@ -105,10 +109,8 @@ enum Block<'a> {
 /// stack has not, the next joins its last block.
 fn blocks(weight: &Weight) -> Vec<Block<'_>> {
     let per_block = (BLOCK / weight.ty.width().max(1) as usize).max(1) as u32;
-    let mut pieces = Vec::new();
-    if weight.ty.shape.len() != 2 || !flatten(&weight.source, &mut pieces) {
-        return vec![Block::Whole(weight)];
-    }
+    let pieces = weight.source.pieces().filter(|_| weight.ty.shape.len() == 2);
+    let Some(pieces) = pieces else { return vec![Block::Whole(weight)] };
     let (mut blocks, mut open, mut count) = (Vec::new(), Vec::new(), 0);
     let most = per_block.next_multiple_of(ROWS);
     for (tensor, mut rows) in pieces {
@@ -129,43 +131,47 @@ fn blocks(weight: &Weight) -> Vec<Block<'_>> {
     blocks
 }
 
-/// False if some part is not plain rows of a checkpoint tensor.
-fn flatten<'a>(source: &'a Source, pieces: &mut Vec<Piece<'a>>) -> bool {
-    match source {
-        Source::Stacked(parts) => parts.iter().all(|p| flatten(p, pieces)),
-        Source::Stored { tensor, rows, transposed: false } => {
-            pieces.push((tensor, rows.clone()));
-            true
-        }
-        _ => false,
-    }
-}
-
 impl Block<'_> {
     fn encode(&self, ty: &TensorType, origin: Origin, measure: bool) -> Result<(Vec<u8>, f64)> {
-        if let Block::Rows(pieces) = self
-            && let [(tensor, rows)] = &pieces[..]
-            && let Some(bytes) = taken_over(ty, origin.checkpoint, tensor, rows)?
-        {
-            return Ok((bytes, 0.0));
-        }
-        let (values, rows) = match self {
-            Block::Rows(pieces) => {
-                let mut values = Vec::new();
-                for (tensor, rows) in pieces {
-                    values.extend(rows_of(origin.checkpoint, tensor, rows.clone())?);
-                }
-                (values, pieces.iter().map(|(_, rows)| rows.len() as u64).sum())
+        if let Block::Rows(pieces) = self {
+            if let [(tensor, rows)] = &pieces[..]
+                && let Some(bytes) = taken_over(ty, origin.checkpoint, tensor, rows)?
+            {
+                return Ok((bytes, 0.0));
             }
-            Block::Whole(weight) => (load(weight, origin)?, ty.max_rows()),
-        };
-        let bytes = encode::encode_rows(ty, rows, &values)?;
+            if let Some(known) = calibrated(ty, origin.calibrated, pieces)? {
+                let bytes = encode::encode_rounded(ty, self.rows(ty), &known)?;
+                let error = if measure { self.error(ty, &self.values(origin)?, &bytes)? } else { 0.0 };
+                return Ok((bytes, error));
+            }
+        }
+        let values = self.values(origin)?;
+        let bytes = encode::encode_rows(ty, self.rows(ty), &values)?;
         let rounded = matches!(ty.elem, Elem::Q4 { .. } | Elem::Q8 { .. });
-        let error = match rounded && measure {
-            true => relative_error(&values, &encode::decode_rows(ty, rows, &bytes)?),
-            false => 0.0,
-        };
+        let error = if rounded && measure { self.error(ty, &values, &bytes)? } else { 0.0 };
         Ok((bytes, error))
+    }
+
+    fn rows(&self, ty: &TensorType) -> u64 {
+        match self {
+            Block::Rows(pieces) => pieces.iter().map(|(_, rows)| rows.len() as u64).sum(),
+            Block::Whole(_) => ty.max_rows(),
+        }
+    }
+
+    fn values(&self, origin: Origin) -> Result<Vec<f32>> {
+        match self {
+            Block::Whole(weight) => values::weight(origin.program, weight, origin.checkpoint),
+            Block::Rows(pieces) => {
+                let rows = |(tensor, rows): &Piece| values::rows(origin.checkpoint, tensor, rows.clone());
+                Ok(pieces.iter().map(rows).collect::<Result<Vec<_>>>()?.concat())
+            }
+        }
+    }
+
+    /// Root mean square of what rounding did over that of the values.
+    fn error(&self, ty: &TensorType, values: &[f32], bytes: &[u8]) -> Result<f64> {
+        Ok(relative_error(values, &encode::decode_rows(ty, self.rows(ty), bytes)?))
     }
 }
 
@@ -186,40 +192,22 @@ fn taken_over(
     encode::encode_rounded(ty, rows.len() as u64, &known).map(Some).map_err(|e| e.at(place()))
 }
 
+/// Rows that calibration has rounded, if it has all of them.
+fn calibrated(ty: &TensorType, kept: &Kept, pieces: &[Piece]) -> Result<Option<Rounded>> {
+    let mut all = Rounded { elem: ty.elem, integers: vec![], scales: vec![] };
+    for (tensor, rows) in pieces {
+        let Some(part) = kept.rows(tensor, rows, ty.elem)? else { return Ok(None) };
+        all.integers.extend(part.integers);
+        all.scales.extend(part.scales);
+    }
+    Ok(Some(all))
+}
+
 fn relative_error(values: &[f32], rounded: &[f32]) -> f64 {
     let square = |x: f32| f64::from(x) * f64::from(x);
     let size: f64 = values.iter().map(|v| square(*v)).sum();
     let error: f64 = values.iter().zip(rounded).map(|(v, r)| square(v - r)).sum();
     if size == 0.0 { 0.0 } else { (error / size).sqrt() }
-}
-
-fn rows_of(checkpoint: &Checkpoint, tensor: &str, rows: std::ops::Range<u32>) -> Result<Vec<f32>> {
-    let entry = checkpoint.tensor(tensor).ok_or_else(|| Error::bug(format!("{tensor} vanished")))?;
-    let read = checkpoint.read_rows(entry, u64::from(rows.start), u64::from(rows.end));
-    let values = read.map_err(|e| Error::input(e.to_string()))?;
-    match values.iter().position(|v| !v.is_finite()) {
-        None => Ok(values),
-        Some(_) => Err(Error::input(format!(
-            "{}: tensor {tensor}, rows {rows:?}: NaN or infinity: the checkpoint is damaged",
-            checkpoint.dir().display()
-        ))),
-    }
-}
-
-/// All values of a weight, row-major.
-fn load(weight: &Weight, origin: Origin) -> Result<Vec<f32>> {
-    eval::weight_values(origin.program, weight, &|source| match source {
-        Source::Stored { tensor, rows, transposed } => {
-            let values = rows_of(origin.checkpoint, tensor, rows.clone())?;
-            Ok(if *transposed { transpose(&values, rows.len()) } else { values })
-        }
-        _ => Err(Error::bug("only stored tensors are read from the checkpoint")),
-    })
-}
-
-fn transpose(values: &[f32], rows: usize) -> Vec<f32> {
-    let cols = values.len() / rows.max(1);
-    (0..cols).flat_map(|c| (0..rows).map(move |r| values[r * cols + c])).collect()
 }
 
 fn stored_bytes(source: &Source, checkpoint: &Checkpoint) -> Option<u64> {

@@ -14,6 +14,7 @@ mod prequantized;
 pub mod request;
 pub mod safetensors;
 pub mod text;
+pub mod values;
 
 pub use checkpoint::{Checkpoint, Form};
 pub use config::ModelConfig;

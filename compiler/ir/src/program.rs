@@ -46,6 +46,20 @@ pub enum Source {
     Folded(Box<Graph>),
 }
 
+impl Source {
+    /// Tensors and their rows under each other, where that is all; none where a part is computed, made or transposed.
+    pub fn pieces(&self) -> Option<Vec<(&str, std::ops::Range<u32>)>> {
+        match self {
+            Source::Stacked(parts) => {
+                let pieces: Option<Vec<_>> = parts.iter().map(Source::pieces).collect();
+                Some(pieces?.concat())
+            }
+            Source::Stored { tensor, rows, transposed: false } => Some(vec![(tensor, rows.clone())]),
+            _ => None,
+        }
+    }
+}
+
 /// A constant of the program.
 #[derive(Debug, Clone)]
 pub struct Weight {
