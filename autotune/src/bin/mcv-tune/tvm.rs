@@ -149,7 +149,7 @@ fn options(args: &Args) -> Vec<String> {
     add("--timeout", Some(args.timeout.to_string()));
     add("--seed", Some(args.seed.to_string()));
     add("--budget", args.budget.map(|n| n.to_string()));
-    add("--confirm", args.confirm.map(|n| n.to_string()));
+    add("--confirm", Some(args.confirm.to_string()));
     add("--kernels", args.kernels.clone());
     add("--phases", Some(args.phases.join(",")).filter(|p| !p.is_empty()));
     all.extend(args.without_priors.then(|| "--without-priors".to_owned()));

@@ -5,6 +5,7 @@ use crate::units::{HEXAGON, Units};
 use mcv_ir::plan::{Plan, PlannedKernel};
 use mcv_ir::target::{Level, Mode, Target};
 use mcv_ir::{Error, Op, Result};
+use mcv_tune::kernels::library;
 use mcv_targets::hexagon::{Entry, FLAGS, program_source};
 use mcv_targets::{OpenClTarget, Toolchain};
 use mcv_tune::Records;
@@ -34,7 +35,7 @@ fn level(target: &dyn Target) -> Result<&'static Level> {
 }
 
 fn body(k: &PlannedKernel, target: &dyn Target, level: &Level, records: &Records) -> Result<String> {
-    let schedule = super::schedule(&k.kernel, target, level, records)?;
+    let schedule = library::schedule(&k.kernel, target, level, records)?;
     let text = target.emit(&k.kernel, &k.symbol, level, &schedule, Mode::Specialized)?;
     Ok(format!("\n/* {} */\n{}", k.kernel, text.body))
 }
