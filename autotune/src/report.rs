@@ -12,7 +12,7 @@ const CHART: (f64, f64) = (640.0, 180.0);
 /// Height of a bar in pixels.
 const BAR: f64 = 22.0;
 /// Width that bars share, and where they begin.
-const BARS: (f64, f64) = (300.0, 340.0);
+const BARS: (f64, f64) = (280.0, 380.0);
 
 /// One step of the waterfall.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,7 +160,7 @@ fn bars(page: &mut String, waterfall: &Waterfall) {
             continue;
         }
         let height = BAR * values.len() as f64;
-        let _ = write!(page, "<h3>{title}</h3><svg width=\"{}\" height=\"{height}\">", CHART.0 + 60.0);
+        let _ = write!(page, "<h3>{title}</h3><svg width=\"{}\" height=\"{height}\">", CHART.0 + 100.0);
         for (row, (name, v)) in values.iter().enumerate() {
             let (top, width) = (row as f64 * BAR, v / most * BARS.0);
             let (text, after) = (top + 15.0, BARS.1 + width + 6.0);

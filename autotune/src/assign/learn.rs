@@ -16,6 +16,8 @@ const WORTH: f64 = 0.0005;
 const CHANCE: f64 = 0.25;
 /// The same where the leader was slow, too.
 const MARKED: f64 = 0.8;
+/// Chance that two who were met took the same time.
+const TWICE: f64 = 0.1;
 /// Runs of a candidate within so many mean excesses of its fastest agree.
 const AGREE: f64 = 3.0;
 /// Least mean excess that this is told by.
@@ -55,17 +57,24 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// What is known of a candidate that ran. Runs that agree, some time apart, met nobody: nobody takes the same time
-    /// twice.
+    /// What is known of a candidate that ran. Runs that agree, some time apart, hardly met anybody: who takes the same
+    /// time twice?
     fn seen(&self, setting: &Setting, candidate: usize) -> Option<Seen> {
         let (times, when) = (self.times.get(setting)?, self.when.get(setting)?);
         let least = self.least(setting);
         let bar = least * (1.0 + AGREE * self.excess().max(LEAST_EXCESS));
-        let agree: Vec<usize> = times.iter().zip(when).filter(|(t, _)| **t < bar).map(|(_, w)| *w).collect();
-        let apart = agree.last()? - agree.first()? > WINDOW;
+        let apart = |runs: &mut dyn Iterator<Item = usize>| {
+            let count = |(count, last): (i32, Option<usize>), at: usize| match last {
+                Some(last) if at - last <= WINDOW => (count, Some(last)),
+                _ => (count + 1, Some(at)),
+            };
+            runs.fold((0, None), count).0
+        };
+        let looks = apart(&mut when.iter().copied());
+        let agreeing = apart(&mut times.iter().zip(when).filter(|(t, _)| **t < bar).map(|(_, at)| *at));
         let marked = self.disturbed.iter().filter(|d| *d == setting).count() >= times.len();
         let once = if marked { MARKED } else { CHANCE };
-        let doubt = if apart { 0.0 } else { once * CHANCE.powi(times.len() as i32 - 1) };
+        let doubt = once * CHANCE.powi(looks - 1) * TWICE.powi(agreeing - 1);
         Some(Seen { candidate, least, runs: times.len(), when: (*when.first()?, *when.last()?), doubt })
     }
 }

@@ -6,6 +6,7 @@
 //! run, and its confidence interval lies below that: `[least * (1 - 3 θ / n), least]`, θ the mean excess over the
 //! fastest run (exponential noise: the minimum of n runs exceeds the truth by θ/n on average, by 3 θ/n in 5 % of cases).
 
+mod algebra;
 mod climb;
 mod learn;
 mod model;
@@ -25,7 +26,7 @@ const BETWEEN_CONTROLS: usize = 5;
 /// The leader so much slower than ever before: somebody else is at work.
 const DISTURBED: f64 = 1.07;
 /// Share of the budget that the climb leaves.
-const LEARN: f64 = 0.5;
+const LEARN: f64 = 0.6;
 /// Share of the budget that is kept for the race.
 const RACE: f64 = 0.1;
 /// Candidates in the race.

@@ -5,8 +5,9 @@
 //! A run that took far longer than the others let expect may have met somebody else at work: until it has been seen
 //! again, it says little (one-sided: nothing makes a run faster than it is).
 
+use super::algebra::{Factor, dot};
 use crate::device::Hello;
-use crate::setting::{Setting, Split};
+use crate::setting::{Core, Setting, Split};
 use crate::space;
 
 /// λ: how much a property's effect may vary.
@@ -23,6 +24,8 @@ const MOST: usize = 128;
 const POOL: usize = 64;
 /// Least standard deviation of a logarithm of a time.
 const LEAST_NOISE: f64 = 0.003;
+/// Least variance of logarithms of times.
+const LEAST_VARIANCE: f64 = 1e-4;
 
 /// What is known of a candidate.
 #[derive(Debug, Clone)]
@@ -57,22 +60,7 @@ impl Model {
     /// A model of `all` that knows nothing yet.
     pub fn new(hello: &Hello, phase: &str, all: &[Setting]) -> Self {
         let clusters = space::clusters(&hello.cores);
-        let properties = |s: &Setting| -> Vec<(usize, f64)> {
-            let count = |c: &Vec<crate::setting::Core>| c.iter().filter(|x| s.cores.contains(&x.id)).count();
-            let pinned = !s.cores.is_empty();
-            // A kind, and a place within it; other kinds are not alike at all.
-            let mut list: Vec<(usize, f64)> = vec![(usize::from(pinned), 0.0), (0, s.threads as f64)];
-            list.extend(clusters.iter().map(|c| (usize::from(pinned), count(c) as f64)));
-            list.push(match s.split {
-                Split::Even => (0, 0.0),
-                Split::Speed => (1, 0.0),
-                Split::Steal => (2, f64::from(s.chunks).log2()),
-            });
-            list.push((0, space::POLLS.iter().position(|p| *p == s.polls).unwrap_or(0) as f64));
-            list.push((hello.kv.iter().position(|kv| Some(kv) == s.kv.as_ref()).unwrap_or(0), 0.0));
-            list
-        };
-        let values: Vec<Vec<(usize, f64)>> = all.iter().map(properties).collect();
+        let values: Vec<Vec<(usize, f64)>> = all.iter().map(|s| properties(hello, &clusters, s)).collect();
         let mut levels = vec![vec![]; all.len()];
         let mut alike = Vec::new();
         for property in 0..values.first().map_or(0, Vec::len) {
@@ -84,12 +72,7 @@ impl Model {
                 });
                 levels.push(at);
             }
-            let of = |a: &(usize, f64), b: &(usize, f64)| match (a == b, a.0 == b.0) {
-                (true, _) => 1.0 + EFFECT,
-                (false, true) => 1.0 + EFFECT * 0.5 * (-(a.1 - b.1).abs() / REACH).exp(),
-                (false, false) => 1.0,
-            };
-            alike.push(kinds.iter().map(|a| kinds.iter().map(|b| of(a, b)).collect()).collect());
+            alike.push(kinds.iter().map(|a| kinds.iter().map(|b| effect(a, b)).collect()).collect());
         }
         let own = (1.0 + EFFECT).powi(alike.len() as i32);
         let fastest: Vec<usize> = clusters.concat().iter().map(|c| c.id).collect();
@@ -101,114 +84,182 @@ impl Model {
         Model { levels, alike, columns: vec![None; all.len()], own, simple }
     }
 
-    fn column(&mut self, of: usize) -> &[f64] {
-        if self.columns[of].is_none() {
-            let tables: Vec<&[f64]> = self.alike.iter().zip(&self.levels[of]).map(|(t, l)| t[*l].as_slice()).collect();
-            let with = |other: &Vec<usize>| tables.iter().zip(other).map(|(t, l)| t[*l]).product();
-            self.columns[of] = Some(self.levels.iter().map(with).collect());
+    /// Computes the covariance of a candidate with all.
+    fn learn(&mut self, candidate: usize) {
+        if self.columns[candidate].is_none() {
+            let column = (0..self.levels.len()).map(|other| self.alike(candidate, other)).collect();
+            self.columns[candidate] = Some(column);
         }
-        self.columns[of].as_deref().unwrap_or_default()
+    }
+
+    /// That of a candidate that ran.
+    fn column(&self, candidate: usize) -> &[f64] {
+        self.columns[candidate].as_deref().unwrap_or_default()
+    }
+
+    /// Covariance of two candidates.
+    fn alike(&self, a: usize, b: usize) -> f64 {
+        let levels = self.levels[a].iter().zip(&self.levels[b]);
+        self.alike.iter().zip(levels).map(|(table, (x, y))| table[*x][*y]).product()
     }
 
     /// The `count` candidates whose next run promises most: the expected gain over the fastest time, each chosen as if
-    /// those before had run and taken what is expected. With what each may gain at best, as a share. `spread` is the
-    /// usual excess of a run over the fastest of its candidate.
+    /// those before had run and taken what is expected. With that gain, as a share. `spread` is the usual excess of a
+    /// run over the fastest of its candidate.
     pub fn promising(&mut self, mut seen: Vec<Seen>, spread: f64, count: usize) -> Vec<(usize, f64)> {
         seen.sort_by(|a, b| a.least.total_cmp(&b.least));
-        let hopeless: Vec<usize> = seen.split_off(seen.len().min(MOST)).iter().map(|s| s.candidate).collect();
-        let seen = &seen[..];
-        let least = seen.iter().map(|s| s.least).fold(f64::INFINITY, f64::min);
-        if !least.is_finite() {
-            return vec![];
+        let out: Vec<usize> = seen.split_off(seen.len().min(MOST)).iter().map(|s| s.candidate).collect();
+        seen.iter().for_each(|s| self.learn(s.candidate));
+        match seen.first().is_some_and(|s| s.least.is_finite()) {
+            true => Belief::of(self, &seen, spread).choose(&out, count),
+            false => vec![],
         }
-        let logs: Vec<f64> = seen.iter().map(|s| (s.least / least).ln()).collect();
-        let mut offsets: Vec<f64> = seen.iter().zip(&logs).map(|(s, y)| y - self.simple[s.candidate]).collect();
+    }
+}
+
+/// What is believed of a candidate that ran, without its runs and those near them.
+struct Doubt {
+    /// Chance that its runs met somebody else.
+    chance: f64,
+    /// Logarithm of its time over the fastest, and the standard deviation of that.
+    mean: f64,
+    deviation: f64,
+}
+
+/// The model after some runs.
+struct Belief<'a> {
+    model: &'a Model,
+    seen: &'a [Seen],
+    spread: f64,
+    /// Variance of logarithms of times, as a multiple of [`Model::alike`].
+    scale: f64,
+    factor: Factor,
+    /// Logarithms of times over the fastest, by candidate.
+    means: Vec<f64>,
+    doubts: Vec<Doubt>,
+}
+
+impl<'a> Belief<'a> {
+    fn of(model: &'a Model, seen: &'a [Seen], spread: f64) -> Self {
+        let logs: Vec<f64> = seen.iter().map(|s| (s.least / seen[0].least).ln()).collect();
+        let mut offsets: Vec<f64> = seen.iter().zip(&logs).map(|(s, y)| y - model.simple[s.candidate]).collect();
         offsets.sort_by(f64::total_cmp);
         let middle = offsets[offsets.len() / 2];
-        let simple: Vec<f64> = self.simple.iter().map(|x| x + middle).collect();
-        let centred: Vec<f64> = seen.iter().zip(&logs).map(|(s, y)| y - simple[s.candidate]).collect();
-        let variance = centred.iter().map(|y| y * y).sum::<f64>() / centred.len() as f64;
-        let scale = variance.max(1e-4) / self.own;
-        for s in seen.iter() {
-            self.column(s.candidate);
-        }
-        let column = |i: usize| self.columns[seen[i].candidate].as_deref().unwrap_or_default();
-        let covariance: Vec<Vec<f64>> =
-            (0..seen.len()).map(|i| seen[..=i].iter().map(|s| scale * column(i)[s.candidate]).collect()).collect();
-        let sure: Vec<f64> = seen.iter().map(|s| (spread / s.runs as f64).max(LEAST_NOISE).powi(2)).collect();
-        let mut noise = sure.clone();
-        let mut doubts: Vec<(f64, f64, f64)> = Vec::new();
+        let mut means: Vec<f64> = model.simple.iter().map(|x| x + middle).collect();
+        let centred: Vec<f64> = seen.iter().zip(&logs).map(|(s, y)| y - means[s.candidate]).collect();
+        let scale = (dot(&centred, &centred) / centred.len() as f64).max(LEAST_VARIANCE) / model.own;
+        let line = |i: usize| seen[..=i].iter().map(|s| scale * model.column(seen[i].candidate)[s.candidate]).collect();
+        let covariance: Vec<Vec<f64>> = (0..seen.len()).map(line).collect();
+
+        let sure: Vec<f64> = seen.iter().map(|s| noise(spread / s.runs as f64)).collect();
+        let (mut noise, mut doubts) = (sure.clone(), Vec::new());
+        // Who is doubted says nothing about others: once more without them.
         for _ in 0..2 {
             let factor = Factor::of(&covariance, &noise);
-            let (alpha, inverse) = (factor.solve(&centred), factor.inverse());
-            doubts = (0..seen.len())
-                .map(|i| {
-                    let near = |j: &usize| {
-                        seen[*j].when.0 + WINDOW >= seen[i].when.0 && seen[*j].when.1 <= seen[i].when.1 + WINDOW
-                    };
-                    let block: Vec<usize> = std::iter::once(i).chain((0..seen.len()).filter(|j| *j != i).filter(near)).collect();
-                    let (odd, variance) = inverse.without(&block, &alpha);
-                    let variance = (variance - noise[i]).max(0.0);
-                    let clean = variance + sure[i];
-                    let usual = (-0.5 * odd * odd / clean).exp() / (2.0 * std::f64::consts::PI * clean).sqrt();
-                    let met = if odd > 0.0 { (-odd / MET).exp() / MET } else { 0.0 };
-                    let chance = seen[i].doubt * met / (seen[i].doubt * met + (1.0 - seen[i].doubt) * usual).max(1e-300);
-                    (chance, logs[i] - odd, variance.sqrt())
-                })
-                .collect();
-            for i in 0..seen.len() {
-                noise[i] = if doubts[i].0 > 0.5 { sure[i] + MET * MET } else { sure[i] };
-            }
+            let (weights, inverse) = (factor.solve(&centred), factor.inverse());
+            let doubt = |i: usize| {
+                let (odd, variance) = inverse.without(&block(seen, i), &weights);
+                doubt(&seen[i], (odd, (variance - noise[i]).max(0.0), sure[i]), logs[i])
+            };
+            doubts = (0..seen.len()).map(doubt).collect::<Vec<Doubt>>();
+            let of = |(sure, doubt): (&f64, &Doubt)| if doubt.chance > 0.5 { sure + MET * MET } else { *sure };
+            noise = sure.iter().zip(&doubts).map(of).collect();
         }
         let factor = Factor::of(&covariance, &noise);
-        let weights = factor.solve(&centred);
-        let mut means = simple.clone();
-        for (i, weight) in weights.iter().enumerate() {
-            for (mean, c) in means.iter_mut().zip(column(i)) {
-                *mean += scale * weight * c;
-            }
+        for (s, weight) in seen.iter().zip(factor.solve(&centred)) {
+            let column = model.column(s.candidate);
+            means.iter_mut().zip(column).for_each(|(mean, c)| *mean += scale * weight * c);
         }
-        let mut pool: Vec<usize> = (0..means.len()).filter(|c| !hopeless.contains(c)).collect();
-        pool.sort_by(|a, b| means[*a].total_cmp(&means[*b]));
+        Belief { model, seen, spread, scale, factor, means, doubts }
+    }
+
+    /// Candidates with the least times, and those among the others whose runs are doubted most.
+    fn pool(&self, out: &[usize]) -> Vec<usize> {
+        let mut pool: Vec<usize> = (0..self.means.len()).filter(|c| !out.contains(c)).collect();
+        pool.sort_by(|a, b| self.means[*a].total_cmp(&self.means[*b]));
         pool.truncate(POOL);
-        let mut doubted: Vec<usize> = (0..seen.len()).filter(|i| !pool.contains(&seen[*i].candidate)).collect();
-        let worth = |i: &usize| doubts[*i].0 * expected_gain(-doubts[*i].1, doubts[*i].2);
-        doubted.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
-        pool.extend(doubted.iter().take(POOL / 4).map(|i| seen[*i].candidate));
-        let halves: Vec<Vec<f64>> = pool
-            .iter()
-            .map(|p| factor.half(&(0..seen.len()).map(|i| scale * column(i)[*p]).collect::<Vec<f64>>()))
-            .collect();
-        let prior = |a: usize, b: usize| {
-            let levels = self.levels[a].iter().zip(&self.levels[b]);
-            scale * self.alike.iter().zip(levels).map(|(t, (x, y))| t[*x][*y]).product::<f64>()
+        let mut doubted: Vec<usize> = self.seen.iter().map(|s| s.candidate).filter(|c| !pool.contains(c)).collect();
+        doubted.sort_by(|a, b| self.doubted_gain(*b).total_cmp(&self.doubted_gain(*a)));
+        pool.extend(doubted.iter().take(POOL / 4));
+        pool
+    }
+
+    /// Expected gain if its runs met somebody else.
+    fn doubted_gain(&self, candidate: usize) -> f64 {
+        let doubt = self.seen.iter().position(|s| s.candidate == candidate).map(|at| &self.doubts[at]);
+        doubt.map_or(0.0, |d| d.chance * expected_gain(-d.mean, d.deviation))
+    }
+
+    fn choose(&self, out: &[usize], count: usize) -> Vec<(usize, f64)> {
+        let pool = self.pool(out);
+        let with = |p: usize| -> Vec<f64> {
+            self.seen.iter().map(|s| self.scale * self.model.column(s.candidate)[p]).collect()
         };
-        let mut left: Vec<Vec<f64>> = (0..pool.len())
-            .map(|a| {
-                let of = |b: usize| prior(pool[a], pool[b]) - dot(&halves[a], &halves[b]);
-                (0..pool.len()).map(of).collect()
-            })
-            .collect();
+        let halves: Vec<Vec<f64>> = pool.iter().map(|p| self.factor.half(&with(*p))).collect();
+        let covariance =
+            |a: usize, b: usize| self.scale * self.model.alike(pool[a], pool[b]) - dot(&halves[a], &halves[b]);
+        let line = |a: usize| (0..pool.len()).map(|b| covariance(a, b)).collect();
+        let mut left: Vec<Vec<f64>> = (0..pool.len()).map(line).collect();
+        let doubted: Vec<f64> = pool.iter().map(|p| self.doubted_gain(*p)).collect();
         let mut chosen: Vec<(usize, f64)> = Vec::new();
         for _ in 0..count.min(pool.len()) {
-            let gain = |i: &usize| {
-                let believed = expected_gain(-means[pool[*i]], left[*i][*i].max(0.0).sqrt());
-                let doubted = seen.iter().position(|s| s.candidate == pool[*i]).map_or(0.0, |at| {
-                    let (chance, mean, deviation) = doubts[at];
-                    chance * expected_gain(-mean, deviation)
-                });
-                believed + doubted
-            };
+            let believed = |i: usize| expected_gain(-self.means[pool[i]], left[i][i].max(0.0).sqrt());
+            let gain = |i: &usize| believed(*i) + doubted[*i];
             let free = (0..pool.len()).filter(|i| chosen.iter().all(|(c, _)| *c != pool[*i]));
             let Some(next) = free.max_by(|a, b| gain(a).total_cmp(&gain(b))) else { break };
             chosen.push((pool[next], gain(&next)));
-            let (row, noise) = (left[next].clone(), spread.max(LEAST_NOISE).powi(2));
-            let whole = row[next] + noise;
+            let row = left[next].clone();
+            let whole = row[next] + noise(self.spread);
             for (a, line) in left.iter_mut().enumerate() {
                 line.iter_mut().zip(&row).for_each(|(cell, r)| *cell -= row[a] * r / whole);
             }
         }
         chosen
+    }
+}
+
+/// Variance of the logarithm of a time whose usual excess is that share.
+fn noise(excess: f64) -> f64 {
+    excess.max(LEAST_NOISE).powi(2)
+}
+
+/// Candidate `of` and those that may have met the same as it.
+fn block(seen: &[Seen], of: usize) -> Vec<usize> {
+    let when = seen[of].when;
+    let near = |j: &usize| seen[*j].when.0 + WINDOW >= when.0 && seen[*j].when.1 <= when.1 + WINDOW;
+    std::iter::once(of).chain((0..seen.len()).filter(|j| *j != of).filter(near)).collect()
+}
+
+/// A time that is `odd` above what the others let expect, with the variances of that and of its runs.
+fn doubt(seen: &Seen, (odd, variance, sure): (f64, f64, f64), log: f64) -> Doubt {
+    let deviation = (variance + sure).sqrt();
+    let usual = student(odd / deviation) / deviation;
+    let met = if odd > 0.0 { (-odd / MET).exp() / MET } else { 0.0 };
+    let odds = seen.doubt / (1.0 - seen.doubt) * met / usual.max(f64::MIN_POSITIVE);
+    Doubt { chance: odds / (1.0 + odds), mean: log - odd, deviation: variance.sqrt() }
+}
+
+/// A setting's properties: of what kind, and where in it; kinds are not alike at all.
+fn properties(hello: &Hello, clusters: &[Vec<Core>], s: &Setting) -> Vec<(usize, f64)> {
+    let pinned = usize::from(!s.cores.is_empty());
+    let used = |cluster: &Vec<Core>| cluster.iter().filter(|core| s.cores.contains(&core.id)).count() as f64;
+    let split = match s.split {
+        Split::Even => (0, 0.0),
+        Split::Speed => (1, 0.0),
+        Split::Steal => (2, f64::from(s.chunks).log2()),
+    };
+    let polls = space::POLLS.iter().position(|p| *p == s.polls).unwrap_or(0);
+    let kv = hello.kv.iter().position(|kv| Some(kv) == s.kv.as_ref()).unwrap_or(0);
+    let cores = clusters.iter().map(|c| (pinned, used(c)));
+    [(pinned, 0.0), (0, s.threads as f64), split, (0, polls as f64), (kv, 0.0)].into_iter().chain(cores).collect()
+}
+
+/// `1 + λ κ` of two of them.
+fn effect(a: &(usize, f64), b: &(usize, f64)) -> f64 {
+    match (a == b, a.0 == b.0) {
+        (true, _) => 1.0 + EFFECT,
+        (false, true) => 1.0 + EFFECT * 0.5 * (-(a.1 - b.1).abs() / REACH).exp(),
+        (false, false) => 1.0,
     }
 }
 
@@ -222,6 +273,11 @@ fn expected_gain(mean: f64, deviation: f64) -> f64 {
     mean * below(z) + deviation * density
 }
 
+/// Density of Student's distribution with 4 degrees of freedom: the model is wrong more often than a normal one has it.
+fn student(x: f64) -> f64 {
+    0.375 * (1.0 + x * x / 4.0).powf(-2.5)
+}
+
 /// Share of a normal distribution below `z` (Abramowitz and Stegun 26.2.17).
 fn below(z: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * z.abs());
@@ -230,83 +286,4 @@ fn below(z: f64) -> f64 {
         * (-0.5 * z * z).exp()
         / (2.0 * std::f64::consts::PI).sqrt();
     if z > 0.0 { 1.0 - tail } else { tail }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
-}
-
-/// A lower triangle `L` with `L Lᵀ` the covariance and its noise.
-struct Factor(Vec<Vec<f64>>);
-
-impl Factor {
-    fn of(covariance: &[Vec<f64>], noise: &[f64]) -> Self {
-        let mut rows: Vec<Vec<f64>> = Vec::with_capacity(noise.len());
-        for (i, line) in covariance.iter().enumerate() {
-            let mut row: Vec<f64> = Vec::with_capacity(i + 1);
-            for j in 0..i {
-                let left = line[j] - dot(&row[..j], &rows[j][..j]);
-                row.push(left / rows[j][j]);
-            }
-            let own = line[i] + noise[i] - dot(&row, &row);
-            row.push(own.max(1e-12).sqrt());
-            rows.push(row);
-        }
-        Factor(rows)
-    }
-
-    /// `L⁻¹ b`.
-    fn half(&self, b: &[f64]) -> Vec<f64> {
-        let mut x: Vec<f64> = Vec::with_capacity(b.len());
-        for (row, b) in self.0.iter().zip(b) {
-            let at = x.len();
-            x.push((b - dot(&row[..at], &x)) / row[at]);
-        }
-        x
-    }
-
-    /// `(L Lᵀ)⁻¹ b`.
-    fn solve(&self, b: &[f64]) -> Vec<f64> {
-        let mut x = self.half(b);
-        for i in (0..x.len()).rev() {
-            x[i] /= self.0[i][i];
-            let value = x[i];
-            x[..i].iter_mut().zip(&self.0[i]).for_each(|(x, l)| *x -= l * value);
-        }
-        x
-    }
-
-    fn inverse(&self) -> Inverse {
-        let n = self.0.len();
-        let column = |j: usize| {
-            let mut x: Vec<f64> = vec![1.0 / self.0[j][j]];
-            for i in j + 1..n {
-                x.push(-dot(&self.0[i][j..i], &x) / self.0[i][i]);
-            }
-            x
-        };
-        Inverse((0..n).map(column).collect())
-    }
-}
-
-/// Columns of `L⁻¹`, each from its diagonal on.
-struct Inverse(Vec<Vec<f64>>);
-
-impl Inverse {
-    fn at(&self, i: usize, j: usize) -> f64 {
-        let (i, j) = (i.min(j), i.max(j));
-        dot(&self.0[i][j - i..], &self.0[j])
-    }
-
-    /// How far the first of `block` is from what those without the block let expect, and the variance of that.
-    fn without(&self, block: &[usize], alpha: &[f64]) -> (f64, f64) {
-        let rows: Vec<Vec<f64>> =
-            block.iter().enumerate().map(|(a, i)| block[..=a].iter().map(|j| self.at(*i, *j)).collect()).collect();
-        let factor = Factor::of(&rows, &vec![0.0; block.len()]);
-        let mut first = vec![0.0; block.len()];
-        first[0] = 1.0;
-        let row = factor.solve(&first);
-        let odd = row.iter().zip(block).map(|(r, j)| r * alpha[*j]).sum();
-        (odd, row[0])
-    }
 }

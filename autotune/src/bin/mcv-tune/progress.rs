@@ -72,7 +72,10 @@ impl Progress {
     pub fn together(&self, device: &str, done: usize, all: usize, gain: Option<&Gain>) {
         let Some(left) = self.due(&format!("{device} together"), done, all.max(done)) else { return };
         let gain = gain.map_or(String::new(), |g| format!(", {:.2}x the defaults' speed", g.ratio));
-        self.say(&format!("{device} kernels and threads together: {done} of {all} pairs{gain}, {left:.0} s left"), false);
+        self.say(
+            &format!("{device} kernels and threads together: {done} of {all} pairs{gain}, {left:.0} s left"),
+            false,
+        );
     }
 
     /// Seconds left of a task of which `done` of `all` is done; none if it is not yet time to tell.

@@ -1,13 +1,13 @@
 //! What was found: for people, for scripts, and for the runtime.
 
 use crate::args::Args;
-use mcv_ir::{Error, Result};
 use crate::together::{self, Library};
-use mcv_tune::record::Verdict;
-use mcv_tune::{Gain, Record, Records};
+use mcv_ir::{Error, Result};
 use mcv_tune::fleet::Outcome;
+use mcv_tune::record::Verdict;
 use mcv_tune::sim::Sim;
 use mcv_tune::space;
+use mcv_tune::{Gain, Record, Records};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -45,7 +45,11 @@ pub fn kinds(outcomes: &[Outcome]) -> Vec<&str> {
 /// # Errors
 /// Kernels can't be built or written.
 pub fn threads_files(args: &Args, outcomes: &[Outcome], records: &Records) -> Result<Vec<ThreadsFile>> {
-    kinds(outcomes).iter().enumerate().map(|(index, kind)| threads_file(args, outcomes, records, (index, kind))).collect()
+    kinds(outcomes)
+        .iter()
+        .enumerate()
+        .map(|(index, kind)| threads_file(args, outcomes, records, (index, kind)))
+        .collect()
 }
 
 fn threads_file(

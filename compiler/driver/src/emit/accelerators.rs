@@ -5,10 +5,10 @@ use crate::units::{HEXAGON, Units};
 use mcv_ir::plan::{Plan, PlannedKernel};
 use mcv_ir::target::{Level, Mode, Target};
 use mcv_ir::{Error, Op, Result};
-use mcv_tune::kernels::library;
 use mcv_targets::hexagon::{Entry, FLAGS, program_source};
 use mcv_targets::{OpenClTarget, Toolchain};
 use mcv_tune::Records;
+use mcv_tune::kernels::library;
 
 /// One library per unit that the plan uses.
 pub fn libraries(plan: &Plan, units: &Units, records: &Records) -> Result<Vec<Library>> {
