@@ -18,6 +18,7 @@ pub mod rivals;
 pub mod setting;
 pub mod sim;
 pub mod space;
+pub mod together;
 #[cfg(feature = "tvm")]
 pub mod tvm;
 pub mod variants;

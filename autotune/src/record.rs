@@ -128,7 +128,27 @@ pub struct Gain {
     pub pairs: usize,
 }
 
+/// What a gain says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Faster for sure.
+    Faster,
+    /// Slower for sure.
+    Slower,
+    /// Nothing can be said.
+    Open,
+}
+
 impl Gain {
+    /// What the interval says: where it lies.
+    pub fn verdict(&self) -> Verdict {
+        match self.interval {
+            (low, _) if low > 1.0 => Verdict::Faster,
+            (_, high) if high < 1.0 => Verdict::Slower,
+            _ => Verdict::Open,
+        }
+    }
+
     /// The gain that ratios tell; none of none.
     pub fn of(ratios: &[f64]) -> Option<Gain> {
         let (ratio, low, high) = interval(ratios)?;

@@ -1,7 +1,10 @@
 //! A page that shows a tuning: the search, the winners, the bars. One file, no scripts, nothing fetched.
 
 use crate::fleet::Outcome;
+use crate::record::{Gain, Verdict};
 use crate::setting::Core;
+use crate::space;
+use crate::together::Together;
 use std::fmt::Write;
 
 /// Width and height of a chart in pixels.
@@ -9,7 +12,7 @@ const CHART: (f64, f64) = (640.0, 180.0);
 /// Height of a bar in pixels.
 const BAR: f64 = 22.0;
 /// Width that bars share, and where they begin.
-const BARS: (f64, f64) = (300.0, 340.0);
+const BARS: (f64, f64) = (280.0, 380.0);
 
 /// One step of the waterfall.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +46,7 @@ pub struct Waterfall {
 }
 
 /// The page.
-pub fn page(outcomes: &[Outcome], waterfall: &Waterfall) -> String {
+pub fn page(outcomes: &[Outcome], together: &[Together], waterfall: &Waterfall) -> String {
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Tuning</title><style>body{font:15px/1.5 \
          system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em;color:#222}table{border-collapse:collapse}\
@@ -52,6 +55,7 @@ pub fn page(outcomes: &[Outcome], waterfall: &Waterfall) -> String {
          .on{background:#2b6cb0;color:#fff}.no{text-decoration:line-through;color:#aaa}</style><h1>Tuning</h1>",
     );
     winners(&mut page, outcomes);
+    whole(&mut page, together);
     bars(&mut page, waterfall);
     page.push_str("<h2>Search</h2><p>Fastest run so far, after each run; the dashed line is the default.</p>");
     for outcome in outcomes {
@@ -64,7 +68,7 @@ pub fn page(outcomes: &[Outcome], waterfall: &Waterfall) -> String {
 fn winners(page: &mut String, outcomes: &[Outcome]) {
     page.push_str(
         "<h2>Winners</h2><table><tr><th>device<th>phase<th>cores, fastest first<th>setting<th>seconds<th>default\
-         <th>speed<th>runs of candidates",
+         <th>speed over the default's, with 95 %<th>runs of candidates",
     );
     for o in outcomes {
         let r = &o.record;
@@ -76,16 +80,55 @@ fn winners(page: &mut String, outcomes: &[Outcome]) {
         let hot = if r.hot { " (hot)" } else { "" };
         let _ = write!(
             page,
-            "<tr><td>{}<td>{}<td>{cores}<td>{}<td>{:.4}{hot}<td>{:.4}<td>{:.2}x{sure}<td>{} of {}",
+            "<tr><td>{}<td>{}<td>{cores}<td>{}<td>{:.4}{hot}<td>{:.4}<td>{}{sure}<td>{} of {}",
             escaped(&o.device),
             escaped(&r.phase),
             escaped(&r.setting.to_string()),
             r.seconds,
             r.default_seconds,
-            r.default_seconds / r.seconds,
+            speed(o),
             r.runs,
             o.candidates
         );
+    }
+    page.push_str("</table>");
+}
+
+/// What pairs of runs say of the winner.
+fn speed(o: &Outcome) -> String {
+    match &o.record.gain {
+        Some(gain) => interval(gain),
+        None if o.record.setting == space::default(&o.hello, &o.record.phase) => {
+            "no gain measurable: nothing beat the default".into()
+        }
+        None => format!("{:.2}x in the search, not confirmed", o.record.default_seconds / o.record.seconds),
+    }
+}
+
+fn interval(gain: &Gain) -> String {
+    let (low, high) = gain.interval;
+    let told = format!("{:.2}x [{low:.2}, {high:.2}] in {} pairs", gain.ratio, gain.pairs);
+    match gain.verdict() {
+        Verdict::Faster => told,
+        Verdict::Slower => format!("slower: {told}"),
+        Verdict::Open => format!("no gain measurable ({told})"),
+    }
+}
+
+fn whole(page: &mut String, together: &[Together]) {
+    if together.is_empty() {
+        return;
+    }
+    page.push_str(
+        "<h2>Kernels and threads together</h2><p>Fresh pairs of runs against the defaults, which no search has seen.\
+         <table><tr><th>device<th>tuned kernels<th>phase<th>speed over the defaults', with 95 %",
+    );
+    for t in together {
+        let all = [("all phases".to_owned(), t.all.clone())];
+        for (phase, gain) in t.phases.iter().chain(&all) {
+            let (device, kernels) = (escaped(&t.device), t.kernels);
+            let _ = write!(page, "<tr><td>{device}<td>{kernels}<td>{}<td>{}", escaped(phase), interval(gain));
+        }
     }
     page.push_str("</table>");
 }
@@ -117,7 +160,7 @@ fn bars(page: &mut String, waterfall: &Waterfall) {
             continue;
         }
         let height = BAR * values.len() as f64;
-        let _ = write!(page, "<h3>{title}</h3><svg width=\"{}\" height=\"{height}\">", CHART.0 + 60.0);
+        let _ = write!(page, "<h3>{title}</h3><svg width=\"{}\" height=\"{height}\">", CHART.0 + 100.0);
         for (row, (name, v)) in values.iter().enumerate() {
             let (top, width) = (row as f64 * BAR, v / most * BARS.0);
             let (text, after) = (top + 15.0, BARS.1 + width + 6.0);

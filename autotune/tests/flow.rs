@@ -118,6 +118,46 @@ fn a_device_is_tuned_through_crashes() {
 }
 
 #[test]
+fn kernels_and_threads_together_meet_the_defaults_in_fresh_pairs() {
+    let place = Place::new();
+    let tune = |more: &[&str]| {
+        let mut command = place.tune_kernels();
+        let report = place.path("page.html");
+        let text = ok(command.args(["--json", "--report"]).arg(&report).args(more).output().unwrap());
+        (serde_json::from_str::<serde_json::Value>(&text).unwrap(), std::fs::read_to_string(report).unwrap())
+    };
+    let (summary, page) = tune(&[]);
+    let all = &summary["together"][0]["all"];
+    let (ratio, low) = (all["ratio"].as_f64().unwrap(), all["interval"][0].as_f64().unwrap());
+    assert!((ratio - 1.5).abs() < 1e-9 && (low - 1.5).abs() < 1e-9 && all["pairs"] == 6, "{summary}");
+    assert_eq!(
+        (&summary["together"][0]["phases"][0]["phase"], &summary["together"][0]["kernels"]),
+        (&"decode".into(), &0.into())
+    );
+    assert!(page.contains("all phases<td>1.50x [1.50, 1.50] in 6 pairs"), "{page}");
+    assert!(!place.path("model.kernels.so").exists(), "no kernel changed");
+
+    // Another schedule that the target knows becomes a library that the tuning file names.
+    let path = place.path("model.tuning.yaml");
+    let mut records = Records::read(&path).unwrap();
+    let kernel = mcv_ir::Kernel::parse(&records.records[0].kernel).unwrap();
+    let target = mcv_targets::CpuTarget::x86_64();
+    let other =
+        mcv_ir::target::Target::schedules(&target, &kernel, &mcv_ir::target::Target::levels(&target)[0]).pop().unwrap();
+    let record = &mut records.records[0];
+    (record.tile_m, record.tile_n, record.unroll, record.prefetch) =
+        (other.tile_m, other.tile_n, other.unroll, other.prefetch);
+    records.write(&path).unwrap();
+    let (summary, _) = tune(&["--kernel-runs", "0"]);
+    assert_eq!(summary["together"][0]["kernels"], 1);
+    let threads = std::fs::read_to_string(place.path("model.threads.json")).unwrap();
+    let sum = mcv_tune::device::digest(&place.path("model.kernels.so")).unwrap();
+    assert!(threads.contains("\"model.kernels.so\"") && threads.contains(&sum), "{threads}");
+    let (summary, _) = tune(&["--confirm", "0"]);
+    assert_eq!(summary["together"], serde_json::json!([]));
+}
+
+#[test]
 fn each_bar_is_a_run_with_something_switched_off() {
     let place = Place::new();
     let page = |env: &str| {

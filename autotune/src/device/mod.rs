@@ -8,7 +8,7 @@ mod remote;
 pub use agent::Agent;
 pub use line::Line;
 pub use process::Process;
-pub use remote::{Cargo, Remote, quoted};
+pub use remote::{Cargo, Remote, digest, quoted};
 
 use crate::setting::{Core, Setting};
 use mcv_ir::Result;
@@ -73,6 +73,9 @@ pub struct KernelText {
     pub text: String,
     /// Unit that runs it by plan.
     pub unit: String,
+    /// Name of its function in the library of the level in use; none or empty where there is none.
+    #[serde(default)]
+    pub symbol: Option<String>,
 }
 
 /// One run.

@@ -5,6 +5,8 @@ use crate::kernels::runner::Apart;
 use crate::kernels::{candidate, gpu};
 use crate::setting::Setting;
 use mcv_ir::{Error, Kernel, Result};
+use sha2::{Digest, Sha256};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +24,8 @@ pub struct Cargo {
     pub model: PathBuf,
     /// Further options of `mcv-bench`.
     pub options: Vec<String>,
+    /// A tuning file for it and the files that this names; none: as by default.
+    pub tuning: Vec<PathBuf>,
 }
 
 impl Remote {
@@ -34,7 +38,9 @@ impl Remote {
         let bench = push(cargo, &cargo.bench)?;
         let model = push(cargo, &cargo.model)?;
         cargo.line.run(&format!("chmod 755 {bench}"))?;
-        let options: Vec<String> = cargo.options.iter().map(|o| quoted(o)).collect();
+        let mut options: Vec<String> = cargo.options.iter().map(|o| quoted(o)).collect();
+        let tuning = cargo.tuning.iter().map(|file| push(cargo, file)).collect::<Result<Vec<String>>>()?;
+        options.extend(tuning.into_iter().take(1).flat_map(|file| ["--tuning".to_owned(), file]));
         let command = cargo.line.shell(&format!("{bench} {model} --agent {}", options.join(" ")));
         Agent::start(&cargo.line.name(), command, timeout).map(Remote)
     }
@@ -97,17 +103,31 @@ impl Device for Remote {
     }
 }
 
-/// Pushes a file unless one of that size is there; its quoted path there.
+/// Pushes a file unless the same is there; its quoted path there.
 fn push(cargo: &Cargo, file: &Path) -> Result<String> {
     let wrong = |why: &str| Error::input(format!("{}: {why}", file.display()));
     let name = file.file_name().and_then(|n| n.to_str()).ok_or_else(|| wrong("no file name"))?;
-    let size = std::fs::metadata(file).map_err(|e| wrong(&e.to_string()))?.len();
     let there = format!("{}/{name}", cargo.line.folder());
-    let there_size = cargo.line.run(&format!("stat -c %s {} 2>/dev/null || echo none", quoted(&there)))?;
-    if there_size.trim() != size.to_string() {
+    let sum = format!("sha256sum < {} 2>/dev/null || echo none", quoted(&there));
+    let known = cargo.line.run(&format!("[ -f {} ] && {sum} || echo none", quoted(&there)))?;
+    if known.split_whitespace().next() != Some(digest(file).map_err(|e| wrong(&e.to_string()))?.as_str()) {
         cargo.line.push(file, &there)?;
     }
     Ok(quoted(&there))
+}
+
+/// SHA-256 of a file, as hexadecimal digits.
+///
+/// # Errors
+/// It can't be read.
+pub fn digest(file: &Path) -> std::io::Result<String> {
+    let (mut file, mut hash, mut block) = (std::fs::File::open(file)?, Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect()),
+            some => hash.update(&block[..some]),
+        }
+    }
 }
 
 /// A word for a POSIX shell.

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod candidate;
 pub mod gpu;
 pub mod halve;
+pub mod library;
 pub mod measure;
 pub mod rank;
 pub mod runner;

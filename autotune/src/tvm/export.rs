@@ -4,6 +4,7 @@
 //! of its type at the largest sizes, in the format of `mcv-ir`, module `encode`; then, if they are given, the sizes that
 //! are not known when it is compiled, in the order of [`Kernel::dims`]; the largest without.
 
+use crate::kernels::library;
 use crate::record::Records;
 use mcv_ir::target::{Level, Mode, Target};
 use mcv_ir::{Dim, Error, Kernel, Op, Result, encode};
@@ -67,10 +68,7 @@ fn is_closed(kernel: &Kernel) -> bool {
 pub fn source(kernels: &[Kernel], target: &dyn Target, level: &Level, records: &Records) -> Result<String> {
     let mut text = target.prelude(level) + INTERFACE;
     for (name, kernel) in names(kernels) {
-        let schedules = target.schedules(kernel, level);
-        let recorded = records.schedule(kernel, target.unit(), level.name).filter(|s| schedules.contains(s));
-        let schedule = recorded.or_else(|| schedules.first().cloned());
-        let schedule = schedule.ok_or_else(|| Error::bug(format!("no schedule for {kernel}")))?;
+        let schedule = library::schedule(kernel, target, level, records)?;
         let symbol = format!("mcv_{name}");
         text += &target.emit(kernel, &symbol, level, &schedule, Mode::Specialized)?.body;
         text += &function(&name, &symbol, kernel);

@@ -34,7 +34,7 @@ done
 "#;
 
 /// What the agent says beside, for tests of kernels: one with several schedules.
-pub const KERNEL: &str = r#","family":"x86-64","levels":["portable","other"],"kernels":[{"text":"matmul(q8/32[tokens<=24,128]@summed, q4/32[256,128]@panels16x4) -> f32[tokens<=24,256]","unit":"cpu"},{"text":"move(f32[4,4]) -> f32[4,4]","unit":"cpu"}]"#;
+pub const KERNEL: &str = r#","family":"x86-64","levels":["portable","other"],"kernels":[{"text":"matmul(q8/32[tokens<=24,128]@summed, q4/32[256,128]@panels16x4) -> f32[tokens<=24,256]","unit":"cpu","symbol":"k0"},{"text":"move(f32[4,4]) -> f32[4,4]","unit":"cpu"}]"#;
 
 /// Writes a program.
 pub fn program(path: &Path, text: &str) {

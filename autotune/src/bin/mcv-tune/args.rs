@@ -22,9 +22,9 @@ pub struct Args {
     /// Most runs per phase [default: a tenth of all candidates]
     #[arg(long, value_parser = clap::value_parser!(u32).range(3..))]
     pub budget: Option<u32>,
-    /// Pairs of runs that confirm a gain afterwards [default: 6, none on simulated devices]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(..1000))]
-    pub confirm: Option<u32>,
+    /// Pairs of runs that confirm a gain afterwards: of each phase's threads, then of kernels and threads together
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(..1000))]
+    pub confirm: u32,
     /// Seconds a run may take
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
@@ -116,8 +116,7 @@ impl Args {
 
     /// Pairs of runs that confirm a gain.
     pub fn pairs(&self) -> usize {
-        let simulated = self.device.iter().all(|d| d.starts_with("sim:"));
-        self.confirm.map_or(if simulated { 0 } else { 6 }, |n| n as usize)
+        self.confirm as usize
     }
 
     /// Options of the measuring program.

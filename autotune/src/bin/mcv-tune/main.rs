@@ -5,6 +5,7 @@ mod args;
 mod kernels;
 mod progress;
 mod summary;
+mod together;
 #[cfg(feature = "tvm")]
 mod tvm;
 mod waterfall;
@@ -17,6 +18,7 @@ use mcv_tune::device::{Agent, Cargo, Device, Line, Remote};
 use mcv_tune::fleet::{self, Outcome, Plan};
 use mcv_tune::kernels::candidate;
 use mcv_tune::sim::Sim;
+use mcv_tune::together::Together;
 use progress::Progress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,7 +51,7 @@ fn tune(args: &Args) -> Result<()> {
     let mut records = if path.exists() { Records::read(&path)? } else { Records::default() };
     let progress = Progress::new(args.quiet);
     let priors = priors(args, &records, &progress)?;
-    let mut devices = args.reached().map(|d| open(args, d)).collect::<Result<Vec<_>>>()?;
+    let mut devices = args.reached().map(|d| open(args, d, &[])).collect::<Result<Vec<_>>>()?;
     let journal = args.beside("tuning.journal");
     if args.fresh && journal.exists() {
         remove(&journal)?;
@@ -73,24 +75,26 @@ fn tune(args: &Args) -> Result<()> {
     #[cfg(feature = "tvm")]
     records.merge(tvm::jobs(args)?);
     records.write(&path)?;
-    for file in summary::threads_files(args, &outcomes) {
-        file.write()?;
-    }
+    let files = summary::threads_files(args, &outcomes, &records)?;
+    files.iter().try_for_each(summary::ThreadsFile::write)?;
+    let together = together::measure(args, &outcomes, &files, &progress);
+    progress.end();
     // Records hold what the journal knew.
     if journal.exists() {
         remove(&journal)?;
     }
     if args.json {
-        let summary = summary::json(args, &kernels, &outcomes)?;
+        let mut summary = summary::json(args, &kernels, &outcomes)?;
+        summary["together"] = together::json(&together);
         #[cfg(feature = "tvm")]
         let summary = summary::with(summary, "tvm", races);
         println!("{summary}");
     } else {
-        print!("{}", summary::text(args, &kernels, &outcomes));
+        print!("{}{}", summary::text(args, &kernels, &outcomes), together::text(&together));
         #[cfg(feature = "tvm")]
         print!("{}", tvm::text(&races));
     }
-    report(args, &outcomes)
+    report(args, &outcomes, &together)
 }
 
 /// What won before: records of this model's file, of the user's, and those that ship. Simulated devices get none of the
@@ -107,9 +111,9 @@ fn priors(args: &Args, records: &Records, progress: &Progress) -> Result<Records
     Ok(priors)
 }
 
-fn report(args: &Args, outcomes: &[Outcome]) -> Result<()> {
+fn report(args: &Args, outcomes: &[Outcome], together: &[Together]) -> Result<()> {
     let Some(file) = &args.report else { return Ok(()) };
-    let page = mcv_tune::report::page(outcomes, &waterfall::measure(args, outcomes)?);
+    let page = mcv_tune::report::page(outcomes, together, &waterfall::measure(args, outcomes)?);
     std::fs::write(file, page).map_err(|e| Error::input(format!("{}: {e}", file.display())))
 }
 
@@ -117,13 +121,21 @@ fn remove(path: &Path) -> Result<()> {
     std::fs::remove_file(path).map_err(|e| Error::input(format!("{}: {e}", path.display())))
 }
 
-fn open(args: &Args, device: &str) -> Result<Box<dyn Device>> {
+/// A device with what `tuning` says: a tuning file and the files that it names; none: as by default.
+fn open(args: &Args, device: &str, tuning: &[PathBuf]) -> Result<Box<dyn Device>> {
     let timeout = Duration::from_secs(args.timeout);
     match device.split_once(':') {
-        _ if device == "local" => Ok(Box::new(Agent::start("local", local(args, &[])?, timeout)?)),
+        _ if device == "local" => {
+            let mut command = local(args, &[])?;
+            command.extend(tuning.iter().take(1).flat_map(|f| ["--tuning".to_owned(), f.display().to_string()]));
+            Ok(Box::new(Agent::start("local", command, timeout)?))
+        }
         Some(("sim", name)) => Ok(Box::new(Sim::new(name, args.seed)?)),
         _ => match cargo(args, device)? {
-            Some(cargo) => Ok(Box::new(Remote::connect(&cargo, timeout)?)),
+            Some(cargo) => {
+                let cargo = Cargo { tuning: tuning.to_vec(), ..cargo };
+                Ok(Box::new(Remote::connect(&cargo, timeout)?))
+            }
             None => {
                 let known = "give local, adb, adb:SERIAL, ssh:HOST or sim:NAME";
                 Err(Error::input(format!("--device {device}: {known}")))
@@ -140,7 +152,7 @@ fn cargo(args: &Args, device: &str) -> Result<Option<Cargo>> {
         ("ssh", Some(host)) if !host.is_empty() => Line::Ssh { host },
         _ => return Ok(None),
     };
-    Ok(Some(Cargo { line, bench: args.bench()?, model: args.model.clone(), options: args.work() }))
+    Ok(Some(Cargo { line, bench: args.bench()?, model: args.model.clone(), options: args.work(), tuning: vec![] }))
 }
 
 /// The agent's command on this machine.

@@ -1,7 +1,7 @@
 //! Progress on stderr: a line per device and phase, rewritten on terminals, every some seconds elsewhere.
 
 use mcv_tune::fleet::Event;
-use mcv_tune::kernels;
+use mcv_tune::{Gain, kernels};
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
@@ -64,6 +64,16 @@ impl Progress {
         let best = if best.is_finite() { format!("{best:.4} s") } else { "nothing yet".into() };
         self.say(
             &format!("{device} {phase}: run {done} of at most {most}, best {best}{gain}, {left:.0} s left"),
+            false,
+        );
+    }
+
+    /// Pairs of kernels and threads together, and what they say so far.
+    pub fn together(&self, device: &str, done: usize, all: usize, gain: Option<&Gain>) {
+        let Some(left) = self.due(&format!("{device} together"), done, all.max(done)) else { return };
+        let gain = gain.map_or(String::new(), |g| format!(", {:.2}x the defaults' speed", g.ratio));
+        self.say(
+            &format!("{device} kernels and threads together: {done} of {all} pairs{gain}, {left:.0} s left"),
             false,
         );
     }

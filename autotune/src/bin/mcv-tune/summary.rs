@@ -1,11 +1,13 @@
 //! What was found: for people, for scripts, and for the runtime.
 
 use crate::args::Args;
+use crate::together::{self, Library};
 use mcv_ir::{Error, Result};
-use mcv_tune::Record;
 use mcv_tune::fleet::Outcome;
+use mcv_tune::record::Verdict;
 use mcv_tune::sim::Sim;
 use mcv_tune::space;
+use mcv_tune::{Gain, Record, Records};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -14,8 +16,11 @@ const SCHEMA: &str = "mcv-threads-1";
 
 /// A file for the runtime.
 pub struct ThreadsFile {
-    path: PathBuf,
+    /// Where it goes.
+    pub path: PathBuf,
     text: String,
+    /// The kernels that it names.
+    pub library: Option<Library>,
 }
 
 impl ThreadsFile {
@@ -28,22 +33,57 @@ impl ThreadsFile {
     }
 }
 
-/// A file per kind of device; the first has the plain name.
-pub fn threads_files(args: &Args, outcomes: &[Outcome]) -> Vec<ThreadsFile> {
-    let mut socs: Vec<&str> = outcomes.iter().map(|o| o.record.soc.as_str()).collect();
-    socs.dedup();
-    let file = |(index, soc): (usize, &&str)| {
-        let of = outcomes.iter().filter(|o| o.record.soc == **soc);
-        let phases: Map<String, Value> = of.map(|o| (o.record.phase.clone(), json!(o.record.setting))).collect();
-        let mut value = json!({ "schema": SCHEMA, "machine": soc, "phases": phases });
-        let hello = outcomes.iter().find(|o| o.record.soc == **soc).map(|o| &o.hello);
-        if let Some(hello) = hello.filter(|h| h.levels.first().is_some_and(|best| *best != h.level)) {
-            value["level"] = json!(hello.level);
-        }
-        let ending = if index == 0 { "threads.json".into() } else { format!("threads.{}.json", index + 1) };
-        ThreadsFile { path: args.beside(&ending), text: format!("{value:#}\n") }
-    };
-    socs.iter().enumerate().map(file).collect()
+/// Kinds of devices, each once.
+pub fn kinds(outcomes: &[Outcome]) -> Vec<&str> {
+    let mut kinds: Vec<&str> = outcomes.iter().map(|o| o.record.soc.as_str()).collect();
+    kinds.dedup();
+    kinds
+}
+
+/// A file per kind of device; the first has the plain name. Kernels that records changed are built beside it.
+///
+/// # Errors
+/// Kernels can't be built or written.
+pub fn threads_files(args: &Args, outcomes: &[Outcome], records: &Records) -> Result<Vec<ThreadsFile>> {
+    kinds(outcomes)
+        .iter()
+        .enumerate()
+        .map(|(index, kind)| threads_file(args, outcomes, records, (index, kind)))
+        .collect()
+}
+
+fn threads_file(
+    args: &Args,
+    outcomes: &[Outcome],
+    records: &Records,
+    (index, kind): (usize, &str),
+) -> Result<ThreadsFile> {
+    let of: Vec<&Outcome> = outcomes.iter().filter(|o| o.record.soc == kind).collect();
+    let phases: Map<String, Value> = of.iter().map(|o| (o.record.phase.clone(), json!(o.record.setting))).collect();
+    let mut value = json!({ "schema": SCHEMA, "machine": kind, "phases": phases });
+    let number = if index == 0 { String::new() } else { format!(".{}", index + 1) };
+    let first = of.first();
+    let library = first.map(|o| together::library(args, o, records, &format!("kernels{number}.so"))).transpose()?;
+    let library = library.flatten();
+    if let Some(hello) = first.map(|o| &o.hello).filter(|h| h.levels.first().is_some_and(|best| *best != h.level)) {
+        value["level"] = json!(hello.level);
+    }
+    if let Some(library) = &library {
+        value["kernels"] = library.told.clone();
+    }
+    let path = args.beside(&format!("threads{number}.json"));
+    Ok(ThreadsFile { path, text: format!("{value:#}\n"), library })
+}
+
+/// A gain with its interval, or that there is none.
+pub fn gain(g: &Gain) -> String {
+    let (low, high) = g.interval;
+    let told = format!("{:.2}x [{low:.2}, {high:.2}] the default's speed in {} pairs", g.ratio, g.pairs);
+    match g.verdict() {
+        Verdict::Faster => told,
+        Verdict::Slower => format!("slower: {told}"),
+        Verdict::Open => format!("no gain measurable: {told}"),
+    }
 }
 
 /// All kernels' speed over the default schedules', one call of each.
@@ -111,15 +151,7 @@ fn verdict(o: &Outcome) -> String {
     let r = &o.record;
     let kept = r.setting == space::default(&o.hello, &r.phase);
     match &r.gain {
-        Some(g) => {
-            let told =
-                format!("{:.2} [{:.2}, {:.2}] in {} pairs afterwards", g.ratio, g.interval.0, g.interval.1, g.pairs);
-            if kept {
-                format!("no gain measurable: {told}; the default stays")
-            } else {
-                format!("speed over the default's {told}")
-            }
-        }
+        Some(g) => format!("{}{}", gain(g), if kept { "; the default stays" } else { "" }),
         None if kept => "no gain measurable: nothing beat the default".into(),
         None => format!(
             "{:.2}x the default's speed ({:.4} s), not confirmed",
@@ -153,7 +185,8 @@ pub fn json(args: &Args, kernels: &[Record], outcomes: &[Outcome]) -> Result<Val
             "device": outcome.device, "soc": r.soc, "phase": r.phase, "setting": r.setting,
             "seconds": r.seconds, "default_seconds": r.default_seconds,
             "speedup": r.default_seconds / r.seconds, "times": r.times, "settled": r.settled, "hot": r.hot, "confirmed": r.gain,
-            "temperature": r.temperature, "evaluations": r.runs, "exhaustive_evaluations": outcome.candidates,
+            "temperature": r.temperature, "clocks": r.clocks, "evaluations": r.runs,
+            "confirmation_runs": r.gain.as_ref().map_or(0, |g| 2 * g.pairs), "exhaustive_evaluations": outcome.candidates,
         });
         if let Some(name) = outcome.device.strip_prefix("sim:") {
             let regret = regret(name, args.seed, outcome)?;

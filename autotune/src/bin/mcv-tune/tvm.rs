@@ -15,6 +15,10 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 
+/// What races are for.
+const MEANING: &str = "TVM's kernels are compiled for one number of rows and one thread: no phase can run them, none becomes part of \
+                       a model; a speed above 1 says where our schedule could be better.\n";
+
 /// The CPU's kernels of a model, and what emits and builds them.
 struct Own {
     kernels: Vec<Kernel>,
@@ -99,7 +103,8 @@ pub fn text(races: &[Value]) -> String {
             r["kernel"].as_str().unwrap_or_default()
         )
     };
-    races.iter().map(line).collect()
+    let lines: String = races.iter().map(line).collect();
+    if lines.is_empty() { lines } else { lines + MEANING }
 }
 
 /// A level's CPU as LLVM names it; empty: any.
@@ -149,7 +154,7 @@ fn options(args: &Args) -> Vec<String> {
     add("--timeout", Some(args.timeout.to_string()));
     add("--seed", Some(args.seed.to_string()));
     add("--budget", args.budget.map(|n| n.to_string()));
-    add("--confirm", args.confirm.map(|n| n.to_string()));
+    add("--confirm", Some(args.confirm.to_string()));
     add("--kernels", args.kernels.clone());
     add("--phases", Some(args.phases.join(",")).filter(|p| !p.is_empty()));
     all.extend(args.without_priors.then(|| "--without-priors".to_owned()));

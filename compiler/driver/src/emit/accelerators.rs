@@ -8,6 +8,7 @@ use mcv_ir::{Error, Op, Result};
 use mcv_targets::hexagon::{Entry, FLAGS, program_source};
 use mcv_targets::{OpenClTarget, Toolchain};
 use mcv_tune::Records;
+use mcv_tune::kernels::library;
 
 /// One library per unit that the plan uses.
 pub fn libraries(plan: &Plan, units: &Units, records: &Records) -> Result<Vec<Library>> {
@@ -34,7 +35,7 @@ fn level(target: &dyn Target) -> Result<&'static Level> {
 }
 
 fn body(k: &PlannedKernel, target: &dyn Target, level: &Level, records: &Records) -> Result<String> {
-    let schedule = super::schedule(&k.kernel, target, level, records)?;
+    let schedule = library::schedule(&k.kernel, target, level, records)?;
     let text = target.emit(&k.kernel, &k.symbol, level, &schedule, Mode::Specialized)?;
     Ok(format!("\n/* {} */\n{}", k.kernel, text.body))
 }

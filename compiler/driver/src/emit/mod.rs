@@ -6,11 +6,12 @@ use crate::progress::Progress;
 use crate::stock;
 use crate::units::Units;
 use mcv_ir::plan::{Plan, PlannedKernel};
-use mcv_ir::target::{Level, Mode, Schedule, Target};
-use mcv_ir::{Error, Kernel, Op, Result};
+use mcv_ir::target::{Level, Target};
+use mcv_ir::{Error, Op, Result};
 use mcv_targets::CpuTarget;
 use mcv_targets::toolchain::Toolchain;
 use mcv_tune::Records;
+use mcv_tune::kernels::library;
 use rayon::prelude::*;
 
 /// One unit's kernels of one level, ready to pack.
@@ -109,18 +110,6 @@ pub fn source_text(
     level: &Level,
     records: &Records,
 ) -> Result<String> {
-    let mut text = target.prelude(level);
-    for planned in kernels.iter().filter(|k| k.kernel.op != Op::Move) {
-        let schedule = schedule(&planned.kernel, target, level, records)?;
-        text.push_str(&format!("\n/* {} */\n", planned.kernel));
-        text.push_str(&target.emit(&planned.kernel, &planned.symbol, level, &schedule, Mode::Specialized)?.body);
-    }
-    Ok(text)
-}
-
-/// The recorded schedule where there is one that the target still knows, else its default.
-fn schedule(kernel: &Kernel, target: &dyn Target, level: &Level, records: &Records) -> Result<Schedule> {
-    let schedules = target.schedules(kernel, level);
-    let recorded = records.schedule(kernel, target.unit(), level.name).filter(|s| schedules.contains(s));
-    recorded.or(schedules.into_iter().next()).ok_or_else(|| Error::bug(format!("no schedule for {kernel}")))
+    let computing = kernels.iter().filter(|k| k.kernel.op != Op::Move);
+    library::source(computing.map(|k| (k.symbol.as_str(), &k.kernel)), target, level, records)
 }

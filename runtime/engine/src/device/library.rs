@@ -1,9 +1,11 @@
 //! Kernel libraries: the best level this CPU has, loaded from the artifact without touching the file system.
 
 use super::features;
+use crate::device::threads::Tuned;
 use crate::error::{Error, Result};
-use mcv_artifact::Archive;
-use mcv_artifact::manifest::{Library as Entry, Manifest};
+use mcv_artifact::manifest::{Library as Entry, MANIFEST_ENTRY, Manifest};
+use mcv_artifact::{Archive, Digest};
+use std::io::Read;
 
 /// One argument of a kernel; layout fixed by the calling convention (`mcv-ir`, module `kernel`).
 #[repr(C)]
@@ -59,11 +61,20 @@ struct Object {
 const CPU: &str = "cpu";
 /// Largest kernel library that is accepted.
 const MAX_BYTES: u64 = 256 << 20;
+/// Largest manifest that is read.
+const MAX_MANIFEST: u64 = 64 << 20;
 
 /// Loads the first library of the manifest (best first) that this CPU can run; `only` restricts it to one level.
-pub fn load(archive: &Archive, manifest: &Manifest, only: Option<&str>) -> Result<Library> {
+/// `tuned` takes its place where it is of that level.
+///
+/// # Errors
+/// No library fits this CPU, or it can't be loaded; `tuned` is of another model, or not what its tuning file names.
+pub fn load(archive: &Archive, manifest: &Manifest, only: Option<&str>, tuned: Option<&Tuned>) -> Result<Library> {
     let entry = pick(manifest, only)?;
-    let bytes = archive.read(&entry.entry, MAX_BYTES)?;
+    let bytes = match tuned.filter(|t| t.level == entry.level) {
+        Some(tuned) => replacement(archive, tuned)?,
+        None => archive.read(&entry.entry, MAX_BYTES)?,
+    };
     let object = open(&bytes).map_err(|e| {
         let reason = e.source().map_or(String::new(), |reason| format!(" ({reason})"));
         Error::Device(format!("kernels {} can't be loaded: {e}{reason}; compile for another --target", entry.entry))
@@ -74,6 +85,25 @@ pub fn load(archive: &Archive, manifest: &Manifest, only: Option<&str>) -> Resul
     };
     let kernels = entry.symbols.iter().map(resolved).collect::<Result<_>>()?;
     Ok(Library { level: entry.level.clone(), kernels, _object: object })
+}
+
+/// The bytes of tuned kernels, once they are known to be this model's.
+fn replacement(archive: &Archive, tuned: &Tuned) -> Result<Vec<u8>> {
+    let wrong = |why: String| {
+        let remedy = "tune again with mcv-tune, or remove `kernels` from the tuning file";
+        Error::Input(format!("{}: {why}; {remedy}", tuned.file.display()))
+    };
+    let model = Digest::of(&archive.read(MANIFEST_ENTRY, MAX_MANIFEST)?).to_string();
+    if tuned.model != model {
+        return Err(wrong(format!("kernels of another model ({}, this one is {model})", tuned.model)));
+    }
+    let file = std::fs::File::open(&tuned.file).map_err(|e| wrong(e.to_string()))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|e| wrong(e.to_string()))?;
+    match Digest::of(&bytes).to_string() == tuned.sha256 {
+        true => Ok(bytes),
+        false => Err(wrong("it is not the file that the tuning file names (SHA-256 differs)".into())),
+    }
 }
 
 /// Libraries of the manifest that this CPU can run, best first.

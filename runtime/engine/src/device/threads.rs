@@ -4,7 +4,7 @@ use crate::device::cores;
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Format of a tuning file.
@@ -129,6 +129,37 @@ pub struct Arrangement {
     pub phases: BTreeMap<String, Threads>,
     /// Instruction set level of the kernels, where another than the best turned out faster.
     pub level: Option<String>,
+    /// Kernels to use in place of the artifact's.
+    pub kernels: Option<Tuned>,
+}
+
+/// A library of one model's kernels that `mcv-tune` built beside a tuning file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tuned {
+    /// The library.
+    pub file: PathBuf,
+    /// SHA-256 of it, as hexadecimal digits.
+    pub sha256: String,
+    /// SHA-256 of the manifest of the model that it is for.
+    pub model: String,
+    /// Its instruction set level; at other levels the artifact's own kernels run.
+    pub level: String,
+}
+
+impl Tuned {
+    /// Reads `{"file", "sha256", "model", "level"}`; `file` is a name in `folder`.
+    fn from_json(value: &Value, folder: &Path) -> std::result::Result<Self, String> {
+        let field = |name: &str| match value.get(name).and_then(Value::as_str) {
+            Some(text) if !text.is_empty() => Ok(text.to_owned()),
+            _ => Err(format!("kernels.{name} is no text")),
+        };
+        let name = field("file")?;
+        if Path::new(&name).file_name().and_then(|n| n.to_str()) != Some(name.as_str()) {
+            return Err(format!("kernels.file is {name:?}, not the name of a file beside it"));
+        }
+        let (sha256, model, level) = (field("sha256")?, field("model")?, field("level")?);
+        Ok(Tuned { file: folder.join(name), sha256, model, level })
+    }
 }
 
 impl Arrangement {
@@ -137,14 +168,16 @@ impl Arrangement {
         self.phases.get(phase).unwrap_or(&self.common)
     }
 
-    /// Reads what `mcv-tune` wrote: `{"schema", "machine", "level", "phases": {NAME: threads}}`; `level` may be absent.
+    /// Reads what `mcv-tune` wrote: `{"schema", "machine", "level", "kernels", "phases": {NAME: threads}}`; `level` and
+    /// `kernels`, see [`Tuned`], may be absent.
     ///
     /// # Errors
     /// Unreadable, of another schema, or made on another kind of machine: by file and field.
     pub fn read(path: &Path) -> Result<Self> {
         let wrong = |why: String| Error::Input(format!("{}: {why}; tune again with mcv-tune", path.display()));
         let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
-        Self::from_text(&text, &cores::fingerprint(&cores::here())).map_err(wrong)
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::from_text(&text, &cores::fingerprint(&cores::here()), folder).map_err(wrong)
     }
 
     /// A tuning file, or what was asked for by hand for all phases: cores as `7,2-4`, polls, split.
@@ -167,7 +200,7 @@ impl Arrangement {
         Ok(Arrangement { common, ..Self::default() })
     }
 
-    fn from_text(text: &str, here: &str) -> std::result::Result<Self, String> {
+    fn from_text(text: &str, here: &str, folder: &Path) -> std::result::Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|e| format!("no JSON: {e}"))?;
         let field = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
         if field("schema") != SCHEMA {
@@ -186,7 +219,8 @@ impl Arrangement {
             Some(other) => return Err(format!("level is {other}, not a name")),
         };
         let phases = phases.iter().map(read).collect::<std::result::Result<_, _>>()?;
-        Ok(Arrangement { phases, level, ..Self::default() })
+        let kernels = value.get("kernels").map(|kernels| Tuned::from_json(kernels, folder)).transpose()?;
+        Ok(Arrangement { phases, level, kernels, ..Self::default() })
     }
 }
 
@@ -207,13 +241,25 @@ mod tests {
         let text = |machine: &str, phases: &str| {
             format!(r#"{{"schema": "mcv-threads-1", "machine": "{machine}", "phases": {phases}}}"#)
         };
+        let here = Path::new("/here");
         let good = text("m", r#"{"decode": {"cores": [7, 2], "split": "speed", "polls": 0, "chunks": 8}}"#);
-        let read = Arrangement::from_text(&good, "m").unwrap();
+        let read = Arrangement::from_text(&good, "m", here).unwrap();
         assert_eq!((read.of("decode").number(), read.of("decode").split), (2, Split::Speed));
         assert_eq!((read.of("vision"), &read.level), (&Threads::default(), &None));
         let leveled = good.replace("\"machine\"", "\"level\": \"avx2\", \"machine\"");
-        assert_eq!(Arrangement::from_text(&leveled, "m").unwrap().level.as_deref(), Some("avx2"));
+        assert_eq!(Arrangement::from_text(&leveled, "m", here).unwrap().level.as_deref(), Some("avx2"));
+        let tuned = |file: &str| {
+            let kernels = format!(r#"{{"file": "{file}", "sha256": "5e", "model": "d1", "level": "avx2"}}"#);
+            good.replace("\"machine\"", &format!("\"kernels\": {kernels}, \"machine\""))
+        };
+        let kernels = Arrangement::from_text(&tuned("k.so"), "m", here).unwrap().kernels.unwrap();
+        assert_eq!((kernels.file.as_path(), kernels.level.as_str()), (Path::new("/here/k.so"), "avx2"));
         for (wrong, word) in [
+            (tuned("../k.so"), "beside it"),
+            (tuned("/k.so"), "beside it"),
+            (tuned(".."), "beside it"),
+            (tuned(""), "kernels.file"),
+            (tuned("k.so").replace("sha256", "sha"), "kernels.sha256"),
             (good.replace("threads-1", "threads-9"), "schema"),
             (text("other", "{}"), "made on"),
             (text("m", r#"{"decode": {"cores": [1, 1]}}"#), "cores"),
@@ -223,7 +269,7 @@ mod tests {
             (good.replace("\"machine\"", "\"level\": 3, \"machine\""), "level"),
             ("{".into(), "no JSON"),
         ] {
-            let why = Arrangement::from_text(&wrong, "m").unwrap_err();
+            let why = Arrangement::from_text(&wrong, "m", here).unwrap_err();
             assert!(why.contains(word), "{why}");
         }
     }

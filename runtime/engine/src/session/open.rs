@@ -59,7 +59,7 @@ impl Session {
         }
         let manifest = read_manifest(&archive)?;
         let (tokenizer, chat) = read_text(&archive, &manifest)?;
-        let library = library::load(&archive, &manifest, level.as_deref())?;
+        let library = library::load(&archive, &manifest, level.as_deref(), arrangement.kernels.as_ref())?;
         let units = units::open(&archive, &manifest, options)?;
         let mut machine = Machine::new(archive, Arc::clone(&manifest), library, arrangement, units)?;
         if options.profile {

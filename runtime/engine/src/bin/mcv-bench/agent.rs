@@ -1,7 +1,7 @@
 //! `--agent`: one run per request, so that whoever tunes can take candidates in turns without opening the model again.
 //!
 //! Lines of JSON. First the agent says what it is: `{"agent", "model", "soc", "cores": [{"id", "speed", "allowed"}],
-//! "phases", "level", "units", "gpu", "temperature", "family", "levels", "kernels": [{"text", "unit"}]}`. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
+//! "phases", "level", "units", "gpu", "temperature", "family", "levels", "kernels": [{"text", "unit", "symbol"}]}`. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
 //! answered by `{"seconds", "count", "cores", "notes", "temperature", "clocks"}` or `{"error"}`. A request
 //! `{"temperature": true}` runs nothing.
 
@@ -40,7 +40,9 @@ pub fn serve(args: &Args) -> Result<()> {
 fn hello(args: &Args, session: &Session, known: &[cores::Core]) -> Result<Value> {
     let manifest = Archive::open(&args.model)?.read(MANIFEST_ENTRY, MAX_MANIFEST)?;
     let phases: Vec<&str> = session.manifest().phases.iter().map(|p| p.name.as_str()).collect();
-    let kernel = |k: &Kernel| json!({ "text": k.text, "unit": k.unit });
+    let level = &session.stats().level;
+    let symbols = library::fitting(session.manifest()).find(|l| l.level == *level).map_or(&[][..], |l| &l.symbols[..]);
+    let kernel = |(index, k): (usize, &Kernel)| json!({ "text": k.text, "unit": k.unit, "symbol": symbols.get(index) });
     let core = |c: &cores::Core| json!({ "id": c.id, "speed": c.speed, "allowed": c.allowed });
     Ok(json!({
         "agent": "mcv-agent-1",
@@ -54,7 +56,7 @@ fn hello(args: &Args, session: &Session, known: &[cores::Core]) -> Result<Value>
         "temperature": cores::temperature(Path::new(SYSFS)),
         "family": FAMILY,
         "levels": library::fitting(session.manifest()).map(|l| l.level.as_str()).collect::<Vec<_>>(),
-        "kernels": session.manifest().kernels.iter().map(kernel).collect::<Vec<_>>(),
+        "kernels": session.manifest().kernels.iter().enumerate().map(kernel).collect::<Vec<_>>(),
     }))
 }
 
