@@ -13,7 +13,10 @@ const TABLE: [(&str, &[&str]); 9] = [
     ("targets", &["mcv-ir"]),
     ("autotune", &["mcv-ir", "mcv-targets"]),
     ("runtime/engine", &["mcv-artifact"]),
-    ("compiler/driver", &["mcv-ir", "mcv-import", "mcv-calibrate", "mcv-passes", "mcv-targets", "mcv-artifact", "mcv-tune"]),
+    (
+        "compiler/driver",
+        &["mcv-ir", "mcv-import", "mcv-calibrate", "mcv-passes", "mcv-targets", "mcv-artifact", "mcv-tune"],
+    ),
 ];
 
 /// Third party, and the only folders or files that may name it.

@@ -9,7 +9,23 @@ const BLOCK: usize = 128;
 /// Columns that a task solves for.
 const STRIP: usize = 64;
 
-/// Upper triangular `R [n, n]` with `RT R = XT X + damping`, of the columns `order` of inputs `X [T, K]`.
+/// What is added to the diagonal of second moments, since a text shows only some of what a model meets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Damping {
+    /// Share of the diagonal's mean.
+    pub alike: f32,
+    /// Share of each element itself.
+    pub own: f32,
+}
+
+impl Default for Damping {
+    /// The best of those tried on SmolLM2-135M with 2048 tokens.
+    fn default() -> Self {
+        Damping { alike: 0.1, own: 0.1 }
+    }
+}
+
+/// Upper triangular `R [n, n]` with `RT R = XT X + damping`, of some columns of inputs `X [T, K]`.
 #[derive(Debug, Clone)]
 pub struct Factor {
     /// Groups of columns of `X`, in the order of the factor's columns.
@@ -21,9 +37,9 @@ pub struct Factor {
 }
 
 impl Factor {
-    /// Of columns `columns` of `x`, in groups of `group`. The mean of the diagonal times `damping` is added to the
-    /// diagonal. Groups with the largest inputs come last: they are rounded first, and all others make up for them.
-    pub fn of(x: Matrix, columns: Range<usize>, group: usize, damping: f32) -> Factor {
+    /// Of columns `columns` of `x`, in groups of `group`. Groups with the largest inputs come last: they are rounded
+    /// first, and all others make up for them.
+    pub fn of(x: Matrix, columns: Range<usize>, group: usize, damping: Damping) -> Factor {
         let n = columns.len();
         let power = power(x, columns.clone());
         let starts = columns.clone().step_by(group);
@@ -37,78 +53,11 @@ impl Factor {
         let mut r = vec![0f32; n * n];
         multiply(&mut r, n, ordered, ordered, Into::AddAbove);
         let mean = (power.iter().sum::<f64>() / n as f64) as f32;
-        let added = if mean > 0.0 && mean.is_finite() { mean * damping } else { 1.0 };
-        (0..n).for_each(|i| r[i * n + i] += added);
+        let added = if mean > 0.0 && mean.is_finite() { mean * damping.alike } else { 1.0 };
+        (0..n).for_each(|i| r[i * n + i] += added + r[i * n + i] * damping.own);
         cholesky(&mut r, n, added);
         Factor { groups, r, n }
     }
-
-    /// `(RT R)^-1 XT`, `[n, T]`, by columns in the order of `X`.
-    pub fn pull(&self, x: Matrix) -> Vec<f32> {
-        let tokens = x.rows;
-        let mut solved = in_order(x, &self.groups);
-        let blocks: Vec<Range<usize>> = (0..self.n).step_by(BLOCK).map(|b| b..self.n.min(b + BLOCK)).collect();
-        for block in &blocks {
-            let found = self.substitute(&mut solved, block, tokens, false);
-            if block.end < self.n {
-                let r = Matrix {
-                    data: &self.r[block.start * self.n + block.end..],
-                    rows: block.len(),
-                    width: self.n - block.end,
-                    stride: self.n,
-                };
-                let turned = transposed(r);
-                let (a, b) = (Matrix::new(&turned, block.len()), Matrix::new(&found, block.len()));
-                multiply(&mut solved[block.end * tokens..], tokens, a, b, Into::Subtract);
-            }
-        }
-        for block in blocks.iter().rev() {
-            let found = self.substitute(&mut solved, block, tokens, true);
-            if block.start > 0 {
-                let a = Matrix { data: &self.r[block.start..], rows: block.start, width: block.len(), stride: self.n };
-                multiply(&mut solved, tokens, a, Matrix::new(&found, block.len()), Into::Subtract);
-            }
-        }
-        let begin = self.groups.iter().map(|g| g.start).min().unwrap_or(0);
-        let mut out = vec![0f32; solved.len()];
-        let mut rest = &solved[..];
-        for group in &self.groups {
-            let (head, tail) = rest.split_at(group.len() * tokens);
-            out[(group.start - begin) * tokens..][..head.len()].copy_from_slice(head);
-            rest = tail;
-        }
-        out
-    }
-
-    /// Solves a block of rows of `[n, T]` by the factor's transpose, or, `upper`, by the factor; returns them transposed.
-    fn substitute(&self, solved: &mut [f32], block: &Range<usize>, tokens: usize, upper: bool) -> Vec<f32> {
-        let depth = block.len();
-        let r = |i: usize, j: usize| self.r[(block.start + i) * self.n + block.start + j];
-        let known = &solved[block.start * tokens..block.end * tokens];
-        let mut turned = transposed(Matrix::new(known, tokens));
-        turned.par_chunks_mut(depth * STRIP).for_each(|rows| {
-            let mut strip = transposed_small(rows, depth);
-            let width = rows.len() / depth;
-            for step in 0..depth {
-                let i = if upper { depth - 1 - step } else { step };
-                let row: Vec<f32> = strip[i * width..][..width].iter().map(|v| v / r(i, i)).collect();
-                let others = if upper { 0..i } else { i + 1..depth };
-                for j in others {
-                    let factor = if upper { r(j, i) } else { r(i, j) };
-                    strip[j * width..][..width].iter_mut().zip(&row).for_each(|(v, s)| *v -= factor * s);
-                }
-                strip[i * width..][..width].copy_from_slice(&row);
-            }
-            rows.copy_from_slice(&transposed_small(&strip, width));
-        });
-        solved[block.start * tokens..block.end * tokens].copy_from_slice(&transposed(Matrix::new(&turned, depth)));
-        turned
-    }
-}
-
-/// Columns become rows.
-fn transposed_small(m: &[f32], width: usize) -> Vec<f32> {
-    (0..width).flat_map(|column| m.iter().skip(column).step_by(width).copied()).collect()
 }
 
 /// `XT [n, T]` of the columns in the order of groups.
@@ -195,7 +144,8 @@ mod tests {
         let (rows, width) = (50, 300);
         let x: Vec<f32> =
             (0..rows * width).map(|i| ((i * 7919 % 1013) as f32 / 500.0 - 1.0) * (1 + i % 5) as f32).collect();
-        let factor = Factor::of(Matrix::new(&x, width), 0..width, 32, 0.05);
+        let damping = Damping { alike: 0.05, own: 0.02 };
+        let factor = Factor::of(Matrix::new(&x, width), 0..width, 32, damping);
         let columns: Vec<usize> = factor.groups.iter().cloned().flatten().collect();
         let mut sorted = columns.clone();
         sorted.sort_unstable();
@@ -205,7 +155,7 @@ mod tests {
         let mean = (0..width).map(|i| moment(i, i)).sum::<f64>() / width as f64;
         for (i, j) in [(0, 0), (3, 200), (250, 260), (299, 299), (127, 128)] {
             let product: f64 = (0..=i).map(|k| f64::from(factor.r[k * width + i] * factor.r[k * width + j])).sum();
-            let expected = moment(i, j) + if i == j { 0.05 * mean } else { 0.0 };
+            let expected = if i == j { 1.02 * moment(i, i) + 0.05 * mean } else { moment(i, j) };
             assert!((product - expected).abs() < 1e-3 * mean, "{i} {j}: {product} {expected}");
         }
     }

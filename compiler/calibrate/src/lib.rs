@@ -5,7 +5,6 @@
 //! This crate must never know a pass, a target, the artifact or the command line.
 
 mod factor;
-mod inputs;
 mod kept;
 mod product;
 mod round;
@@ -44,5 +43,6 @@ pub fn calibrate(
     done: &dyn Fn(u64),
 ) -> Result<Kept> {
     let phase = program.phase(PHASE).ok_or_else(|| Error::bug(format!("the program has no phase {PHASE}")))?;
-    walk::Walk::new(program, checkpoint, passages, walk::Method::default(), Kept::new(folder)?).run(&phase.graph, done)
+    let stream = stream::Stream::new(program, checkpoint, passages);
+    walk::Walk::new(stream, Kept::new(folder)?).run(&phase.graph, done)
 }

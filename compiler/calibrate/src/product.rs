@@ -38,11 +38,9 @@ impl<'a> Matrix<'a> {
 pub enum Into {
     /// Added to what is there.
     Add,
-    /// Taken from what is there.
-    Subtract,
-    /// As [`Into::Add`], in and above the diagonal of a square alone; below it is left undefined.
+    /// Added in and above the diagonal of a square alone; what is below is left undefined.
     AddAbove,
-    /// As [`Into::Subtract`], in and above the diagonal.
+    /// Taken from what is there, in and above the diagonal.
     SubtractAbove,
 }
 
@@ -55,7 +53,7 @@ pub fn multiply(c: &mut [f32], stride: usize, a: Matrix, b: Matrix, into: Into) 
         let first = task * TASK_ROWS;
         let part = Matrix { data: &a.data[first * a.stride..], rows: TASK_ROWS.min(a.rows - first), ..a };
         let skipped = if matches!(into, Into::AddAbove | Into::SubtractAbove) { first } else { 0 };
-        let negative = matches!(into, Into::Subtract | Into::SubtractAbove);
+        let negative = into == Into::SubtractAbove;
         isa.run(Job { c, a: part, b: &packed, stride, skipped, negative });
     });
 }
@@ -64,7 +62,6 @@ pub fn multiply(c: &mut [f32], stride: usize, a: Matrix, b: Matrix, into: Into) 
 struct Panels {
     data: Vec<f32>,
     rows: usize,
-    width: usize,
     lanes: usize,
 }
 
@@ -80,7 +77,7 @@ impl Panels {
                 pack(m, panel * lanes, begin..begin + depth, lanes, 1.0, data);
             });
         });
-        Panels { data, rows: m.rows, width: m.width, lanes }
+        Panels { data, rows: m.rows, lanes }
     }
 
     /// The panel of rows `panel * lanes ..`, columns `begin .. begin + depth` of a block.
@@ -191,15 +188,12 @@ mod tests {
     fn products_are_chains_of_fused_sums_in_order() {
         for (m, n, k) in [(1, 1, 1), (13, 33, 7), (200, 70, 300), (12, 32, 256), (5, 100, 513)] {
             let (a, b, start) = (numbers(m * k, 1), numbers(n * k, 2), numbers(m * n, 3));
-            for into in [Into::Add, Into::Subtract] {
-                let mut c = start.clone();
-                multiply(&mut c, n, Matrix::new(&a, k), Matrix::new(&b, k), into);
-                for (i, found) in c.iter().enumerate() {
-                    let (row, column) = (&a[i / n * k..][..k], &b[i % n * k..][..k]);
-                    let sign = if into == Into::Add { 1.0 } else { -1.0 };
-                    let expected = row.iter().zip(column).fold(start[i], |sum, (a, b)| (sign * a).mul_add(*b, sum));
-                    assert_eq!(*found, expected, "{m} {n} {k} element {i}");
-                }
+            let mut c = start.clone();
+            multiply(&mut c, n, Matrix::new(&a, k), Matrix::new(&b, k), Into::Add);
+            for (i, found) in c.iter().enumerate() {
+                let (row, column) = (&a[i / n * k..][..k], &b[i % n * k..][..k]);
+                let expected = row.iter().zip(column).fold(start[i], |sum, (a, b)| a.mul_add(*b, sum));
+                assert_eq!(*found, expected, "{m} {n} {k} element {i}");
             }
         }
     }
@@ -222,10 +216,17 @@ mod tests {
     fn above_the_diagonal_is_enough() {
         let a = numbers(250 * 9, 6);
         let m = Matrix::new(&a, 9);
-        let (mut whole, mut half) = (vec![0f32; 250 * 250], vec![0f32; 250 * 250]);
-        multiply(&mut whole, 250, m, m, Into::Add);
-        multiply(&mut half, 250, m, m, Into::AddAbove);
-        assert!((0..250).all(|i| whole[i * 250 + i..(i + 1) * 250] == half[i * 250 + i..(i + 1) * 250]));
+        let product = |into| {
+            let mut c = vec![0f32; 250 * 250];
+            multiply(&mut c, 250, m, m, into);
+            c
+        };
+        let (whole, half, less) = (product(Into::Add), product(Into::AddAbove), product(Into::SubtractAbove));
+        for i in 0..250 {
+            let above = i * 250 + i..(i + 1) * 250;
+            assert_eq!(whole[above.clone()], half[above.clone()]);
+            assert!(whole[above.clone()].iter().zip(&less[above]).all(|(a, b)| *a == -b));
+        }
     }
 
     #[test]

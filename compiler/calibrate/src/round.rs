@@ -10,6 +10,7 @@ use crate::factor::Factor;
 use crate::product::{Into, Matrix, multiply};
 use crate::wide::{Isa, Work};
 use half::f16;
+use mcv_ir::Elem;
 use mcv_ir::encode::Rounded;
 use rayon::prelude::*;
 
@@ -20,9 +21,18 @@ const NEAR: usize = 256;
 
 type Lane = [f32; LANES];
 
-/// Rounds the factor's columns of `weights [N, K]` to 4 bits in groups of `group`; leaves in `weights` the rounded
-/// numbers.
-pub fn tile(weights: &mut [f32], width: usize, group: usize, factor: &Factor, out: &mut Rounded) {
+/// Rounds `weights [N, K]` to 4 bits in groups of `group`, by factors whose columns are all columns once; leaves in
+/// `weights` the rounded numbers.
+pub fn round(weights: &mut [f32], width: usize, group: u16, factors: &[Factor]) -> Rounded {
+    let rows = weights.len() / width;
+    let (integers, scales) = (vec![0; rows * width], vec![f16::ZERO; rows * width.div_ceil(group.into())]);
+    let mut out = Rounded { elem: Elem::Q4 { group }, integers, scales };
+    factors.iter().for_each(|factor| tile(weights, width, group.into(), factor, &mut out));
+    out
+}
+
+/// Rounds the factor's columns.
+fn tile(weights: &mut [f32], width: usize, group: usize, factor: &Factor, out: &mut Rounded) {
     let (n, rows, per_row) = (factor.n, weights.len() / width, width.div_ceil(group));
     let near = Near::all(factor);
     let mut errors = vec![0f32; rows * n];
@@ -177,21 +187,19 @@ impl Search {
         for first in (0..count).step_by(ABREAST) {
             let some = ABREAST.min(count - first);
             let mut sums = [[0f32; LANES]; ABREAST];
-            for j in 0..some {
-                sums[j] = self.targets[first + j];
-            }
+            sums[..some].copy_from_slice(&self.targets[first..first + some]);
             // A row of R begins at its diagonal.
             let rows: [&[f32]; ABREAST] =
                 std::array::from_fn(|j| if j < some { &group.rows[first + j][count - first - j..] } else { &[] });
             for (k, error) in errors.iter().enumerate() {
-                for j in 0..some {
-                    add(&mut sums[j], rows[j][k], error);
+                for (sum, row) in sums.iter_mut().zip(&rows).take(some) {
+                    add(sum, row[k], error);
                 }
             }
-            for j in 0..some {
+            for (j, sum) in sums.iter().enumerate().take(some) {
                 let pivot = group.rows[first + j][0];
                 let weights = &self.weights[first + j];
-                self.targets[first + j] = std::array::from_fn(|l| weights[l] + sums[j][l] / pivot);
+                self.targets[first + j] = std::array::from_fn(|l| weights[l] + sum[l] / pivot);
             }
         }
     }
@@ -300,9 +308,8 @@ fn half_scale(scale: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inputs::Inputs;
-    use crate::walk::Method;
-    use mcv_ir::{Dim, Elem, TensorType, encode};
+    use crate::factor::Damping;
+    use mcv_ir::{Dim, TensorType, encode};
 
     fn numbers(count: usize, mut state: u32) -> Vec<f32> {
         let mut next = || {
@@ -339,8 +346,13 @@ mod tests {
     }
 
     fn calibrated(x: &[f32], w: &[f32], width: usize, group: u16, tile: usize) -> (Vec<f32>, Rounded) {
-        let method = Method { damping: 0.01, tile, pull: 0.0 };
-        Inputs::new(x.to_vec(), None, width, group.into(), method).round(w.to_vec(), group)
+        let step = |begin: usize| begin..(begin + tile).min(width);
+        let damping = Damping { alike: 0.01, own: 0.0 };
+        let factor = |columns| Factor::of(Matrix::new(x, width), columns, group.into(), damping);
+        let factors: Vec<Factor> = (0..width).step_by(tile).map(step).map(factor).collect();
+        let mut q = w.to_vec();
+        let rounded = round(&mut q, width, group, &factors);
+        (q, rounded)
     }
 
     #[test]
@@ -364,29 +376,6 @@ mod tests {
         let error = |tile| miss(&x, &w, &calibrated(&x, &w, width, 32, tile).0, width);
         let plain = encode::round_trip(&ty(rows, width, 32), rows as u64, &w).expect("rounds");
         assert!(error(width) < error(64) && error(64) < miss(&x, &w, &plain, width));
-    }
-
-    #[test]
-    fn errors_of_earlier_layers_are_made_up_for() {
-        let (rows, width) = (20, 128);
-        let (exact, w) = (inputs(400, width), numbers(rows * width, 18));
-        let noise = numbers(400 * width, 19);
-        let seen: Vec<f32> = exact.iter().zip(&noise).map(|(e, n)| e * 0.9 + 0.1 * n).collect();
-        let error = |pull, tile| {
-            let method = Method { damping: 0.01, tile, pull };
-            let (q, _) = Inputs::new(seen.clone(), Some(exact.clone()), width, 32, method).round(w.clone(), 32);
-            let outputs = |x: &[f32], w: &[f32]| miss(x, w, &vec![0.0; w.len()], width);
-            assert!(outputs(&seen, &q) > 0.0);
-            // |W X - Q S|^2 by rows side by side: [W, Q] against [X, -S].
-            let pairs = |a: &[f32], b: &[f32], sign: f32| -> Vec<f32> {
-                let rows = a.chunks(width).zip(b.chunks(width));
-                rows.flat_map(|(a, b)| a.iter().copied().chain(b.iter().map(move |v| sign * v))).collect()
-            };
-            let joined = pairs(&w, &q, 1.0);
-            miss(&pairs(&exact, &seen, -1.0), &joined, &vec![0.0; joined.len()], 2 * width)
-        };
-        assert!(error(1.0, width) < 0.5 * error(0.0, width));
-        assert!(error(1.0, 64) < 0.6 * error(0.0, 64), "tile after tile");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::product::{Into, Matrix, multiply};
 use mcv_import::{Checkpoint, values};
 use mcv_ir::eval::{HostTensor, eval_node};
-use mcv_ir::{Error, Graph, NodeId, Op, Pointwise, Program, Result, Weight, encode};
+use mcv_ir::{Error, Graph, NodeId, Op, Program, Result, Weight, encode};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,22 +11,20 @@ use std::sync::Arc;
 /// One value per passage.
 pub type Values = Vec<Arc<HostTensor>>;
 
-/// What passages become.
+/// What passages become in a quantized program.
 pub struct Stream<'a> {
     /// Quantized.
     pub program: &'a Program,
     /// Its numbers.
     pub checkpoint: &'a Checkpoint,
     passages: &'a [Vec<u32>],
-    /// As if nothing were rounded, neither weights nor activations nor what states keep.
-    exact: bool,
     values: HashMap<NodeId, Values>,
 }
 
 impl<'a> Stream<'a> {
     /// Before the first node.
-    pub fn new(program: &'a Program, checkpoint: &'a Checkpoint, passages: &'a [Vec<u32>], exact: bool) -> Self {
-        Stream { program, checkpoint, passages, exact, values: HashMap::new() }
+    pub fn new(program: &'a Program, checkpoint: &'a Checkpoint, passages: &'a [Vec<u32>]) -> Self {
+        Stream { program, checkpoint, passages, values: HashMap::new() }
     }
 
     /// The value of a node.
@@ -53,10 +51,8 @@ impl<'a> Stream<'a> {
             Op::Input(name) => self.passages.iter().map(|ids| given(name, ids).map(Arc::new)).collect(),
             Op::State(state) => {
                 let shape: Vec<usize> = self.program.state(*state).ty.shape.iter().map(|d| d.max() as usize).collect();
-                Ok(vec![Arc::new(HostTensor::zeros(shape)); self.passages.len()])
-            }
-            Op::Store { .. } | Op::Pointwise(Pointwise::Quantize { .. }) if self.exact => {
-                Ok(self.values[&inputs[0]].clone())
+                let empty = Arc::new(HostTensor::zeros(shape));
+                Ok(vec![empty; self.passages.len()])
             }
             Op::Store { state, .. } => self.stored(&self.program.state(*state).ty, inputs[0]),
             // All rows are worth a look, not only those that a token is chosen by.
@@ -85,15 +81,11 @@ impl<'a> Stream<'a> {
         (0..self.passages.len()).into_par_iter().map(one).collect()
     }
 
-    /// A weight as this stream sees it.
+    /// A weight as it is once kept in its format.
     pub fn constant(&self, weight: &Weight) -> Result<HostTensor> {
         let numbers = values::weight(self.program, weight, self.checkpoint)?;
         let shape: Vec<usize> = weight.ty.shape.iter().map(|d| d.max() as usize).collect();
-        HostTensor::new(shape, self.kept(&weight.ty, weight.ty.max_rows(), numbers)?)
-    }
-
-    fn kept(&self, ty: &mcv_ir::TensorType, rows: u64, numbers: Vec<f32>) -> Result<Vec<f32>> {
-        if self.exact { Ok(numbers) } else { encode::round_trip(ty, rows, &numbers) }
+        HostTensor::new(shape, encode::round_trip(&weight.ty, weight.ty.max_rows(), &numbers)?)
     }
 
     /// Rows as the state keeps them.
@@ -114,7 +106,7 @@ impl<'a> Stream<'a> {
             (Some(pieces), _) => {
                 let (tensor, rows) = &pieces[0];
                 let numbers = values::rows(self.checkpoint, tensor, rows.start + id..rows.start + id + 1)?;
-                self.kept(&table.ty, 1, numbers)
+                encode::round_trip(&table.ty, 1, &numbers)
             }
             (_, Some(whole)) => Ok(whole.data[id as usize * width..][..width].to_vec()),
             _ => Err(Error::bug("a table without numbers")),

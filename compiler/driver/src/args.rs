@@ -72,8 +72,8 @@ pub struct CompileArgs {
     #[arg(long, default_value = "q4")]
     pub recipe: String,
     /// Text whose words decide how 4-bit weights are rounded (UTF-8; the more like the model's use, the better), or
-    /// `none`: every weight by its own size alone. Default: a text inside this program.
-    #[arg(long, value_name = "FILE|none")]
+    /// `own`: a text inside this program. Default: every weight by its own size alone, which takes far less time.
+    #[arg(long, value_name = "FILE|own")]
     pub calibrate: Option<String>,
     /// Tokens the KV cache holds; default: what the model allows, at most 4096.
     #[arg(long)]

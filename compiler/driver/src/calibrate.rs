@@ -31,12 +31,12 @@ pub enum Reading {
 /// A file that is missing, empty or not UTF-8.
 pub fn reading(args: &CompileArgs) -> Result<Reading> {
     let path = match args.calibrate.as_deref() {
-        None => return Ok(Reading::Own),
-        Some("none") => return Ok(Reading::None),
+        None => return Ok(Reading::None),
+        Some("own") => return Ok(Reading::Own),
         Some(path) => path,
     };
     let fault = |why: String| Error::input(format!("--calibrate {path}: {why}"));
-    let bytes = std::fs::read(path).map_err(|e| fault(format!("{e}; give a text file, or none")))?;
+    let bytes = std::fs::read(path).map_err(|e| fault(format!("{e}; give a text file, or own")))?;
     let text = String::from_utf8(bytes).map_err(|e| {
         fault(format!("byte {} is not UTF-8; convert it, e.g. with iconv -t utf-8", e.utf8_error().valid_up_to()))
     })?;

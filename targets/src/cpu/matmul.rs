@@ -148,7 +148,10 @@ impl Shape {
         }
         let mut sizes = vec![self.tile_m];
         sizes.extend([8, 4, 2, 1].into_iter().filter(|&n| n < self.tile_m));
-        sizes.iter().map(|n| format!("for (; m + {n} <= end; m += {n}) @symbol@_tile(c, panel, PANELS, m, {n});\n")).collect()
+        sizes
+            .iter()
+            .map(|n| format!("for (; m + {n} <= end; m += {n}) @symbol@_tile(c, panel, PANELS, m, {n});\n"))
+            .collect()
     }
 
     /// Several panels at once, then one by one. A gated product takes panels of the left and the right half.

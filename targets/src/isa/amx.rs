@@ -7,7 +7,18 @@ use mcv_ir::target::Level;
 /// Its name and flags.
 pub const LEVEL: Level = Level {
     name: "amx",
-    needs: &["avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512vnni", "amx-tile", "amx-int8", "amx-bf16"],
+    needs: &[
+        "avx2",
+        "fma",
+        "f16c",
+        "avx512f",
+        "avx512bw",
+        "avx512vl",
+        "avx512vnni",
+        "amx-tile",
+        "amx-int8",
+        "amx-bf16",
+    ],
     flags: &[
         "-mavx2",
         "-mfma",

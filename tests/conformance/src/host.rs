@@ -135,6 +135,5 @@ fn tiles() -> bool {
     const TILE_DATA: libc::c_ulong = 18;
     let features = std::arch::x86_64::__cpuid_count(7, 0).edx;
     // SAFETY: the call takes two numbers and changes only this process's permission.
-    features & TILES == TILES
-        && unsafe { libc::syscall(SYS_ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) } == 0
+    features & TILES == TILES && unsafe { libc::syscall(SYS_ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA) } == 0
 }
