@@ -7,7 +7,7 @@
 use crate::kernels::library;
 use crate::record::Records;
 use mcv_ir::target::{Level, Mode, Target};
-use mcv_ir::{Dim, Error, Kernel, Op, Result, encode};
+use mcv_ir::{Dim, Kernel, Op, Result, encode};
 use mcv_targets::Toolchain;
 use std::fmt::Write;
 use std::path::Path;
