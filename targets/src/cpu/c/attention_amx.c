@@ -82,7 +82,7 @@ MCV_INLINE void @symbol@_values(const mcv_call *c, char *to, char *rest, int64_t
     }
 }
 
-/* Adds 64 values weighted by bf16 rows p to two tiles of columns, or one. */
+/* Adds 64 values weighted by rows p, 64 of bf16 and what rounding left, to two tiles of columns, or one. */
 MCV_INLINE void @symbol@_add(amx_state *t, const float *p, float *out, const char *panel, int64_t part, int64_t wide, const int TWO) {
     amx_load(t, 0, out, 4 * wide);
     amx_load(t, 2, out + 16 * wide, 4 * wide);
@@ -90,11 +90,12 @@ MCV_INLINE void @symbol@_add(amx_state *t, const float *p, float *out, const cha
         amx_load(t, 1, out + 16, 4 * wide);
         amx_load(t, 3, out + 16 * wide + 16, 4 * wide);
     }
-    MCV_UNROLL for (int i = 0; i < 4; i++) {
-        const char *from = panel + i / 2 * 1024 + i % 2 * part;
-        if (i % 2 == 0) {
-            amx_load(t, 4, p + i / 2 * 16, 256);
-            amx_load(t, 5, p + 16 * 64 + i / 2 * 16, 256);
+    MCV_UNROLL for (int i = 0; i < 6; i++) {
+        const char *from = panel + i / 3 * 1024 + (i % 3 == 1 ? part : 0);
+        if (i % 3 != 1) {
+            const float *weights = p + i / 3 * 16 + i % 3 * 16;
+            amx_load(t, 4, weights, 256);
+            amx_load(t, 5, weights + 16 * 64, 256);
         }
         amx_load(t, 6, from, 64);
         amx_dot_bf16(t, 0, 4, 6);
@@ -113,7 +114,7 @@ MCV_INLINE void @symbol@_add(amx_state *t, const float *p, float *out, const cha
     }
 }
 
-/* Adds the values of 64 keys from `first` on, weighted by s, which becomes bf16. */
+/* Adds the values of 64 keys from `first` on, weighted by s, which is split. */
 MCV_INLINE void @symbol@_mix(const mcv_call *c, amx_state *t, float *s, float *out, float *tile, int64_t shared, int rows, int64_t first, int64_t seen) {
     @sizes@
     const int64_t wide = mcv_div_up(D, 32) * 32, columns = mcv_div_up(D, 16), part = 2048 * columns;
@@ -123,8 +124,11 @@ MCV_INLINE void @symbol@_mix(const mcv_call *c, amx_state *t, float *s, float *o
             char *to = values + 2048 * i + 1024 * half;
             @symbol@_values(c, to, to + part, shared, first + 32 * half, 16 * i, seen);
         }
-    for (int r = 0; r < rows; r++)
-        for (int i = 0; i < 64; i += 16) bf_store((uint16_t *)(s + r * 64) + i, vf_load(s + r * 64 + i));
+    for (int r = 0; r < rows; r++) {
+        vf weights[4];
+        MCV_UNROLL for (int i = 0; i < 4; i++) weights[i] = vf_load(s + r * 64 + 16 * i);
+        MCV_UNROLL for (int i = 0; i < 4; i++) bf_split((uint16_t *)(s + r * 64) + 16 * i, (uint16_t *)(s + r * 64) + 64 + 16 * i, weights[i]);
+    }
     for (int r = 0; r < rows; r += 32) {
         int64_t i = 0;
         for (; i + 2 <= columns; i += 2) @symbol@_add(t, s + r * 64, out + r * wide + 16 * i, values + 2048 * i, part, wide, 1);
