@@ -139,6 +139,18 @@ pub enum Verdict {
     Open,
 }
 
+impl std::fmt::Display for Gain {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self.verdict() {
+            Verdict::Faster => "",
+            Verdict::Slower => "slower: ",
+            Verdict::Open => "no gain measurable: ",
+        })?;
+        let (low, high) = self.interval;
+        write!(f, "{:.2}x [{low:.2}, {high:.2}] the default's speed in {} pairs", self.ratio, self.pairs)
+    }
+}
+
 impl Gain {
     /// What the interval says: where it lies.
     pub fn verdict(&self) -> Verdict {
@@ -157,7 +169,7 @@ impl Gain {
 
     /// Whether the winner is faster for sure.
     pub fn is_sure(&self) -> bool {
-        self.interval.0 > 1.0
+        self.verdict() == Verdict::Faster
     }
 
     /// Whether more pairs are worth it: there seems to be a gain, and it is not sure.

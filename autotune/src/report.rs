@@ -1,7 +1,6 @@
 //! A page that shows a tuning: the search, the winners, the bars. One file, no scripts, nothing fetched.
 
 use crate::fleet::Outcome;
-use crate::record::{Gain, Verdict};
 use crate::setting::Core;
 use crate::space;
 use crate::together::Together;
@@ -68,7 +67,7 @@ pub fn page(outcomes: &[Outcome], together: &[Together], waterfall: &Waterfall) 
 fn winners(page: &mut String, outcomes: &[Outcome]) {
     page.push_str(
         "<h2>Winners</h2><table><tr><th>device<th>phase<th>cores, fastest first<th>setting<th>seconds<th>default\
-         <th>speed over the default's, with 95 %<th>runs of candidates",
+         <th>speed, with its 95 % interval<th>runs of candidates",
     );
     for o in outcomes {
         let r = &o.record;
@@ -97,21 +96,11 @@ fn winners(page: &mut String, outcomes: &[Outcome]) {
 /// What pairs of runs say of the winner.
 fn speed(o: &Outcome) -> String {
     match &o.record.gain {
-        Some(gain) => interval(gain),
+        Some(gain) => gain.to_string(),
         None if o.record.setting == space::default(&o.hello, &o.record.phase) => {
             "no gain measurable: nothing beat the default".into()
         }
         None => format!("{:.2}x in the search, not confirmed", o.record.default_seconds / o.record.seconds),
-    }
-}
-
-fn interval(gain: &Gain) -> String {
-    let (low, high) = gain.interval;
-    let told = format!("{:.2}x [{low:.2}, {high:.2}] in {} pairs", gain.ratio, gain.pairs);
-    match gain.verdict() {
-        Verdict::Faster => told,
-        Verdict::Slower => format!("slower: {told}"),
-        Verdict::Open => format!("no gain measurable ({told})"),
     }
 }
 
@@ -121,13 +110,13 @@ fn whole(page: &mut String, together: &[Together]) {
     }
     page.push_str(
         "<h2>Kernels and threads together</h2><p>Fresh pairs of runs against the defaults, which no search has seen.\
-         <table><tr><th>device<th>tuned kernels<th>phase<th>speed over the defaults', with 95 %",
+         <table><tr><th>device<th>tuned kernels<th>phase<th>speed, with its 95 % interval",
     );
     for t in together {
         let all = [("all phases".to_owned(), t.all.clone())];
         for (phase, gain) in t.phases.iter().chain(&all) {
             let (device, kernels) = (escaped(&t.device), t.kernels);
-            let _ = write!(page, "<tr><td>{device}<td>{kernels}<td>{}<td>{}", escaped(phase), interval(gain));
+            let _ = write!(page, "<tr><td>{device}<td>{kernels}<td>{}<td>{}", escaped(phase), gain);
         }
     }
     page.push_str("</table>");

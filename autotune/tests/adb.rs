@@ -66,7 +66,10 @@ fn phones_are_tuned_through_adb_kernels_first() {
 
     let pushed = server.asked("sync SEND");
     assert!(pushed >= 2 * 2 + 2, "a program and a model each, a tuner and candidates: {pushed}");
-    ok(&mut tune(folder.path(), &server, &devices));
+    // Either phone may run the last race; one alone leaves no choice.
+    ok(&mut tune(folder.path(), &server, &devices[..1]));
+    let pushed = server.asked("sync SEND");
+    ok(&mut tune(folder.path(), &server, &devices[..1]));
     assert_eq!(server.asked("sync SEND"), pushed, "what is there is not pushed again");
 
     // The stand-in is not only self-consistent: the real client lists and pulls, too.

@@ -4,10 +4,9 @@ use crate::args::Args;
 use crate::together::{self, Library};
 use mcv_ir::{Error, Result};
 use mcv_tune::fleet::Outcome;
-use mcv_tune::record::Verdict;
 use mcv_tune::sim::Sim;
 use mcv_tune::space;
-use mcv_tune::{Gain, Record, Records};
+use mcv_tune::{Record, Records};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -75,17 +74,6 @@ fn threads_file(
     Ok(ThreadsFile { path, text: format!("{value:#}\n"), library })
 }
 
-/// A gain with its interval, or that there is none.
-pub fn gain(g: &Gain) -> String {
-    let (low, high) = g.interval;
-    let told = format!("{:.2}x [{low:.2}, {high:.2}] the default's speed in {} pairs", g.ratio, g.pairs);
-    match g.verdict() {
-        Verdict::Faster => told,
-        Verdict::Slower => format!("slower: {told}"),
-        Verdict::Open => format!("no gain measurable: {told}"),
-    }
-}
-
 /// All kernels' speed over the default schedules', one call of each.
 struct KernelsGain {
     changed: usize,
@@ -151,7 +139,7 @@ fn verdict(o: &Outcome) -> String {
     let r = &o.record;
     let kept = r.setting == space::default(&o.hello, &r.phase);
     match &r.gain {
-        Some(g) => format!("{}{}", gain(g), if kept { "; the default stays" } else { "" }),
+        Some(g) => format!("{g}{}", if kept { "; the default stays" } else { "" }),
         None if kept => "no gain measurable: nothing beat the default".into(),
         None => format!(
             "{:.2}x the default's speed ({:.4} s), not confirmed",

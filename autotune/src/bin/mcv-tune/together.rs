@@ -107,7 +107,7 @@ fn run(
 
 /// For people: a line per phase and one for all.
 pub fn text(found: &[Together]) -> String {
-    let line = |name: &str, g: &mcv_tune::Gain| format!("  {name:8} {}\n", summary::gain(g));
+    let line = |name: &str, g: &mcv_tune::Gain| format!("  {name:8} {g}\n");
     let block = |t: &Together| {
         let lines: String = t.phases.iter().map(|(phase, g)| line(phase, g)).collect();
         let kernels = t.kernels;

@@ -21,6 +21,7 @@ mod table;
 pub mod tensor;
 pub mod tensors;
 mod timm;
+mod tower;
 mod vision;
 mod walk;
 pub mod weights;

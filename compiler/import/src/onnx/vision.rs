@@ -4,11 +4,12 @@
 //! Accepted: patches as rows or pixels through a convolution, positions as rows of the table by the graph's input or by
 //! the ids that the patch grid implies, attention to all patches.
 
-use super::graph::{Attr, Graph, ValueId};
+use super::graph::{Graph, ValueId};
 use super::patches::patches;
 use super::rules::view::int;
 use super::tensor::Why;
 use super::timm;
+use super::tower::{self, Form};
 use super::walk::Walk;
 use super::weights::Weights;
 use crate::config::{ModelConfig, Tower, VisionConfig};
@@ -32,13 +33,20 @@ pub fn tower(walk: &mut Walk, out: ValueId, config: &VisionConfig) -> Why<()> {
     if config.tower == Tower::Timm {
         return timm::tower(walk, out, config);
     }
-    let mut tower = Vision { walk, c: config };
-    let mut x = tower.norm(out, "vpm.post_layernorm")?;
-    for layer in (0..config.num_layers - u32::from(config.drop_last_layer)).rev() {
-        x = tower.layer(x, &format!("vpm.encoder.layers.{layer}"))?;
-    }
-    tower.embedding(x)
+    let [rows, positions] = tower::blocks(walk, out, config, &FORM)?;
+    Vision { walk, c: config }.positions(positions)?;
+    patches(walk, rows, "vpm.embeddings.patch_embedding", config)
 }
+
+const FORM: Form = Form {
+    last_norm: "vpm.post_layernorm",
+    blocks: "vpm.encoder.layers",
+    norms: ["layer_norm1", "layer_norm2"],
+    attention: ["self_attn", "out_proj"],
+    exact_gelu: false,
+    positions: "Gather",
+    project: |walk, rows, attention, which| walk.linear(rows, &format!("{attention}.{which}_proj"), true),
+};
 
 struct Vision<'w, 'a> {
     walk: &'w mut Walk<'a>,
@@ -46,57 +54,6 @@ struct Vision<'w, 'a> {
 }
 
 impl Vision<'_, '_> {
-    fn norm(&mut self, id: ValueId, name: &str) -> Why<ValueId> {
-        self.walk.norm(id, "LayerNormalization", name, self.c.layer_norm_eps)
-    }
-
-    fn layer(&mut self, out: ValueId, prefix: &str) -> Why<ValueId> {
-        let (middle, branch) = self.walk.residual(out, 1.0, "LayerNormalization")?;
-        let act = self.walk.linear(branch, &format!("{prefix}.mlp.fc2"), true)?;
-        let gelu = self.walk.node(act, "Gelu")?;
-        if !matches!(gelu.attrs.get("approximate"), Some(Attr::Text(t)) if t == "tanh") {
-            return Err("GELU by tanh is expected here (gelu_pytorch_tanh), this is the exact one".into());
-        }
-        let wide = self.walk.input(gelu, 0)?;
-        let normed = self.walk.linear(wide, &format!("{prefix}.mlp.fc1"), true)?;
-        let begin = self.norm(normed, &format!("{prefix}.layer_norm2"))?;
-        self.walk.same(begin, middle, middle)?;
-        let (x, branch) = self.walk.residual(middle, 1.0, "LayerNormalization")?;
-        let normed = self.attention(branch, &format!("{prefix}.self_attn"))?;
-        let begin = self.norm(normed, &format!("{prefix}.layer_norm1"))?;
-        self.walk.same(begin, x, x)?;
-        Ok(x)
-    }
-
-    /// The common input of queries, keys and values.
-    fn attention(&mut self, id: ValueId, prefix: &str) -> Why<ValueId> {
-        let heads = [self.c.num_heads, self.c.hidden_size / self.c.num_heads];
-        let mixed = self.walk.joined(id, &format!("{prefix}.out_proj"), true)?;
-        let parts = self.walk.attended(mixed, false, heads[1])?;
-        let mut from = vec![];
-        for (part, which) in parts.into_iter().zip(["q", "k", "v"]) {
-            let (rows, _) = self.walk.heads(part, heads, |_| false)?;
-            from.push(self.walk.linear(rows, &format!("{prefix}.{which}_proj"), true)?);
-        }
-        self.walk.same(from[0], from[1], parts[1])?;
-        self.walk.same(from[0], from[2], parts[2])?;
-        Ok(from[0])
-    }
-
-    /// Patches and their positions.
-    fn embedding(&mut self, x: ValueId) -> Why<()> {
-        let x = self.walk.plain(x)?;
-        let node = self.walk.node(x, "Add")?;
-        let (a, b) = (self.walk.input(node, 0)?, self.walk.input(node, 1)?);
-        let is_table = |id| {
-            let source = self.walk.source(id);
-            self.walk.view.is(source, "Gather").is_some() || self.walk.view.graph.constants.contains_key(&source)
-        };
-        let (rows, positions) = if is_table(b) { (a, b) } else { (b, a) };
-        self.positions(positions)?;
-        patches(self.walk, rows, "vpm.embeddings.patch_embedding", self.c)
-    }
-
     /// Rows of the table, by ids that are given or those of a patch grid.
     fn positions(&mut self, id: ValueId) -> Why<()> {
         let id = self.walk.plain(id)?;
