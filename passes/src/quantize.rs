@@ -112,7 +112,9 @@ fn quantize_activations(graph: &mut Graph, program: &Program) -> Result<usize> {
             None => {
                 let op = Op::Pointwise(Pointwise::Quantize { group });
                 let ty = infer(&op, &[], &[&graph.node(inputs[0]).ty], &Env::of(program))?;
-                let name = format!("{}.q8", graph.node(inputs[0]).name);
+                let first = quantized.keys().all(|(x, _)| *x != inputs[0]);
+                let ending = if first { "q8".to_owned() } else { format!("q8_{group}") };
+                let name = format!("{}.{ending}", graph.node(inputs[0]).name);
                 let made = graph.add(Node { name, op, epilogue: vec![], ty, unit: None }, &inputs[..1]);
                 quantized.insert((inputs[0], group), made);
                 made

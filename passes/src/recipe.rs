@@ -56,10 +56,10 @@ impl Recipe {
         for rule in &self.rules {
             match rule.format {
                 Format::Keep | Format::Q8Row | Format::As(Elem::F32 | Elem::F16 | Elem::Bf16) => {}
-                Format::As(Elem::Q8 { group: 32 } | Elem::Q4 { group: 32 }) => {}
+                Format::As(Elem::Q8 { group: 32 | 64 } | Elem::Q4 { group: 32 | 64 | 128 }) => {}
                 Format::As(other) => {
                     return Err(Error::input(format!(
-                        "rule {}: {other} is not supported; use q4/32, q8/32, q8/row, f16, bf16, f32 or keep",
+                        "rule {}: {other} is not supported; use q4/32, q4/64, q4/128, q8/32, q8/64, q8/row, f16, bf16, f32 or keep",
                         rule.pattern
                     )));
                 }

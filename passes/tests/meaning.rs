@@ -4,12 +4,13 @@ mod support;
 
 use mcv_ir::target::Target;
 use mcv_ir::text::parse;
-use mcv_ir::{HostTensor, Op, Program};
+use mcv_ir::{Elem, HostTensor, Op, Program};
 use mcv_passes::pass::{Context, pipeline, pipeline_for, run_pass, run_passes};
 use mcv_passes::place::{Placement, parse_overrides};
 use std::collections::BTreeMap;
 use support::mini::{Mini, PATCH, PATCHES, formats};
 use support::parts::noise;
+use support::recipe;
 use support::soc::phone;
 use support::target::{FakeTarget, GPU, NPU, PlainTarget};
 
@@ -129,6 +130,20 @@ fn keeps_the_meaning(targets: &[&dyn Target], placement: Placement) -> Program {
         }
     }
     stages.into_iter().next_back().unwrap().1
+}
+
+#[test]
+fn matrices_that_read_the_same_rows_may_differ_in_their_groups() {
+    let mini = Mini::new();
+    let q8 = |group| Elem::Q8 { group };
+    let rules = recipe(&[("llm.*k_proj*", q8(64)), ("llm.*", q8(32)), ("*", Elem::F16)]);
+    let mut program = mini.program.clone();
+    run_passes(&mut program, &Context { recipe: &rules, targets: &[&FakeTarget] }, &mut |_, _| Ok(())).unwrap();
+    for ((what, a), (_, b)) in converse(&mini, &program).iter().zip(&converse(&mini, &mini.program)) {
+        assert!(cosine(a, b) > 0.99, "{what}: cosine {} with the float program", cosine(a, b));
+    }
+    let text = mcv_ir::text::print(&program);
+    assert!(["q8 = quantize(", "q8_64 = quantize("].iter().all(|made| text.contains(made)), "{text}");
 }
 
 #[test]

@@ -14,6 +14,9 @@ pub const MOST_HEAD: u32 = 256;
 const MOST_ROWS: u32 = 64;
 /// The same where rows are multiplied one by one.
 const MOST_DOTS: u32 = 16;
+/// Keys that go by tiles at a time, and rows whose scores with them stay in the first cache.
+const TILED_KEYS: u32 = 128;
+const TILED_ROWS: u32 = 64;
 /// Query rows per unit when there is one token: few, so that key heads give enough units.
 const ROWS_OF_ONE: u32 = 4;
 
@@ -52,13 +55,11 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
         ("wide", wide.to_string()),
         ("rows", rows.to_string()),
         ("vectors", vectors.to_string()),
-        ("keys", (16 * vectors).to_string()),
-        ("tile", if tiled { 64 } else { 16 * vectors }.to_string()),
+        ("keys", if tiled { TILED_KEYS } else { 16 * vectors }.to_string()),
+        ("few", TILED_ROWS.to_string()),
+        ("log2e", if tiled { " * 1.44269504f" } else { "" }.to_string()),
+        ("tile", (16 * vectors).to_string()),
         ("lanes", lanes.to_string()),
-        ("begin", if tiled { TILES } else { "" }.to_string()),
-        ("end", if tiled { "amx_release(&state);" } else { "" }.to_string()),
-        ("state", if tiled { "&state, " } else { "" }.to_string()),
-        ("prepare", if tiled { PREPARE } else { "" }.replace("@symbol@", symbol)),
         ("fill", if rows > 1 { FILL } else { "" }.replace("@rows@", &rows.to_string())),
         ("seen_block", seen_block.to_string()),
         ("seen_row", seen_row.to_string()),
@@ -66,13 +67,13 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
     ];
     let halves = isa.halves && kernel.args.get(2).is_some_and(|v| sums_in_halves(v.elem, *causal));
     let products = match (blocks, halves) {
-        _ if tiled => include_str!("c/attention_amx.c").to_string(),
         (None, _) => include_str!("c/attention_dots.c").to_string(),
         (Some(_), false) => [SCORES, "\n", include_str!("c/attention_mix.c")].concat(),
         (Some(_), true) => [SCORES, "\n", include_str!("c/attention_mix_halves.c")].concat(),
     };
-    let text = fill(include_str!("c/attention.c"), &[("products", products.trim_end().to_string())]);
-    Ok(fill(&text, &values))
+    let text = if tiled { include_str!("c/attention_amx.c") } else { include_str!("c/attention.c") };
+    let parts = [("products", products), ("asked", include_str!("c/attention_query.c").to_string())];
+    Ok(fill(&fill(text, &parts.map(|(name, part)| (name, part.trim_end().to_string()))), &values))
 }
 
 /// Whether products go by tiles of bf16: where sums in half precision are good enough too.
@@ -88,12 +89,6 @@ fn most_tiled_rows(mode: Mode) -> u32 {
         Mode::Generic => 128,
     }
 }
-
-const TILES: &str = "\
-amx_state state;
-const amx_shapes shapes = amx_shapes_for(64, 32);
-amx_configure(&state, &shapes);";
-const PREPARE: &str = "@symbol@_prepare(q, (int)mcv_div_up(rows, 32) * 32, wide);";
 
 /// Whether values may be summed in half precision: those that are stored so, and those of pictures.
 fn sums_in_halves(values: Elem, causal: bool) -> bool {

@@ -5,15 +5,7 @@ MCV_INLINE void @symbol@_fetch(float *to, const char *p, int64_t stride, int cou
             vf_store(to + r * wide + i, r < count ? vf_load@suffix@_n((const @elem@ *)(p + r * stride) + i, mcv_count(D, i)) : vf_set(0.0f));
 }
 
-/* Query row r of a key head: token r / G, head r % G of the G heads that share the keys. */
-MCV_INLINE void @symbol@_query(const mcv_call *c, float *to, int64_t shared, int64_t r) {
-    @sizes@
-    const int64_t G = H / KV, wide = mcv_div_up(D, @lanes@) * @lanes@;
-    const float *q = (const float *)MCV_ROW(0, r / G) + (shared * G + r % G) * D;
-    const vf scale = vf_set(SCALE);
-    for (int64_t i = 0; i < wide; i++) to[i] = 0.0f;
-    @query@
-}
+@asked@
 
 /* Turns 64 scores, `live` of them seen, into weights against the new maximum; rescales what was summed before. */
 MCV_INLINE void @symbol@_weigh(float *s, int64_t live, float *most, float *total, float *out, int64_t wide) {
@@ -53,7 +45,6 @@ MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
     const int64_t wide = mcv_div_up(D, @lanes@) * @lanes@;
     MCV_ALIGNED float q[@block@ * @wide@], out[@block@ * @wide@], tile[@tile@ * @wide@], s[@block@ * 64];
     float most[@block@], total[@block@];
-    @begin@
     for (int64_t u = begin; u < end; u++) {
         const int64_t shared = u / blocks, start = u % blocks * block;
         const int rows = (int)mcv_min(block, M * G - start);
@@ -64,13 +55,12 @@ MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
             total[r] = 0.0f;
         }
         @fill@
-        @prepare@
         const int64_t seen = @seen_block@;
         for (int64_t first = 0; first < seen; first += 64) {
-            @symbol@_scores(c, @state@q, s, tile, shared, rows, first, seen);
+            @symbol@_scores(c, q, s, tile, shared, rows, first, seen);
             for (int r = 0; r < rows; r++)
                 @symbol@_weigh(s + r * 64, @seen_row@ - first, most + r, total + r, out + r * wide, wide);
-            @symbol@_mix(c, @state@s, out, tile, shared, rows, first, seen);
+            @symbol@_mix(c, s, out, tile, shared, rows, first, seen);
         }
         for (int r = 0; r < rows; r++) {
             const int64_t m = (start + r) / G, head = (shared * G + (start + r) % G) * D;
@@ -79,5 +69,4 @@ MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
             for (int64_t i = 0; i < D; i += 16) vf_store_n(y + i, vf_mul(vf_load(out + r * wide + i), factor), mcv_count(D, i));
         }
     }
-    @end@
 }

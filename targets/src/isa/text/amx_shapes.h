@@ -19,21 +19,32 @@ MCV_INLINE vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 MCV_INLINE vi vi_add(vi x, vi y) { return _mm512_add_epi32(x, y); }
 MCV_INLINE void vb_store(void *p, vb x) { _mm512_storeu_si512(p, x); }
 MCV_INLINE vb vb_less(vb x, int n) { return _mm512_sub_epi8(x, _mm512_set1_epi8((char)n)); }
-/* bf16 by rounding halves up: 16 values; the same and what rounding left; two rows' values in turns. */
+/* bf16 by rounding halves up, and what rounding left: of 32 values; of two rows' values in turns. */
 MCV_INLINE vi bf_round(vf x) { return _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000)); }
 MCV_INLINE vf bf_rest(vf x, vi rounded) {
     return _mm512_sub_ps(x, _mm512_castsi512_ps(_mm512_and_si512(rounded, _mm512_set1_epi32((int)0xFFFF0000))));
 }
-MCV_INLINE void bf_put(uint16_t *p, vi x) { _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(x, 16))); }
-MCV_INLINE void bf_store(uint16_t *p, vf x) { bf_put(p, bf_round(x)); }
-MCV_INLINE void bf_split(uint16_t *first, uint16_t *rest, vf x) {
-    const vi rounded = bf_round(x);
-    bf_put(first, rounded);
-    bf_store(rest, bf_rest(x, rounded));
+MCV_INLINE vi bf_join(vi x, vi y) {
+    static const MCV_ALIGNED uint16_t upper[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31,
+                                                   33, 35, 37, 39, 41, 43, 45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+    return _mm512_permutex2var_epi16(x, vb_load(upper), y);
+}
+MCV_INLINE void bf_split(uint16_t *first, uint16_t *rest, vf low, vf high) {
+    const vi x = bf_round(low), y = bf_round(high);
+    vb_store(first, bf_join(x, y));
+    vb_store(rest, bf_join(bf_round(bf_rest(low, x)), bf_round(bf_rest(high, y))));
 }
 MCV_INLINE vi bf_blend(vi even, vi odd) { return _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(even, 16), odd); }
 MCV_INLINE void bf_pairs(uint16_t *first, uint16_t *rest, vf even, vf odd) {
     const vi x = bf_round(even), y = bf_round(odd);
     vb_store(first, bf_blend(x, y));
     vb_store(rest, bf_blend(bf_round(bf_rest(even, x)), bf_round(bf_rest(odd, y))));
+}
+/* 2^x, 3e-6 relative: minimax polynomial of degree 4 between -1/2 and 1/2; 0 far below. */
+MCV_INLINE vf vf_power(vf x) {
+    const vf n = vf_round(x), r = vf_sub(x, n);
+    vf p = vf_fma(vf_set(9.5701022e-3f), r, vf_set(5.5917859e-2f));
+    p = vf_fma(p, r, vf_set(2.4024744e-1f));
+    p = vf_fma(p, r, vf_set(6.9312179e-1f));
+    return _mm512_scalef_ps(vf_fma(p, r, vf_set(9.9999928e-1f)), n);
 }
