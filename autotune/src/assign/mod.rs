@@ -23,6 +23,8 @@ const DISTURBED: f64 = 1.07;
 const NEAR: [f64; 2] = [1.3, 1.05];
 /// Candidates so near the leader get a last chance.
 const DOUBTFUL: f64 = 1.4;
+/// So much slower than the leader, no other app explains it.
+const HOPELESS: f64 = 2.0;
 /// Core sets so near the leader, with a policy that was not made for them, are worth one of their own.
 const PROMISING: f64 = 1.2;
 /// Runs of the budget per such set.
@@ -36,8 +38,23 @@ const RACERS: usize = 5;
 /// Rounds of improving the leader.
 const ROUNDS: usize = 4;
 
-/// A run: seconds, or none if the candidate crashed or the system denied it.
-pub type Measure<'a> = dyn FnMut(&Setting) -> Result<Option<f64>> + 'a;
+/// A run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Run {
+    /// Seconds it took.
+    pub seconds: f64,
+    /// Whether others had the device meanwhile: it says little then, and is repeated.
+    pub disturbed: bool,
+}
+
+impl From<f64> for Run {
+    fn from(seconds: f64) -> Self {
+        Run { seconds, disturbed: false }
+    }
+}
+
+/// Makes a run; none if the candidate crashed or the system denied it.
+pub type Measure<'a> = dyn FnMut(&Setting) -> Result<Option<Run>> + 'a;
 
 /// What a search found.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,8 +84,10 @@ struct Search<'a> {
     stop: usize,
     times: BTreeMap<Setting, Vec<f64>>,
     failed: Vec<Setting>,
-    /// What ran while somebody else was at work.
+    /// What ran while somebody else was at work, as the leader tells.
     disturbed: Vec<Setting>,
+    /// Runs that the system saw disturbed, to be made again.
+    void: Vec<(Setting, f64)>,
     curve: Vec<f64>,
     measure: &'a mut Measure<'a>,
 }
@@ -94,6 +113,7 @@ pub fn search<'a>(
         times,
         failed: vec![],
         disturbed: vec![],
+        void: vec![],
         curve: vec![],
         measure,
     };
@@ -124,21 +144,22 @@ pub fn search<'a>(
 }
 
 impl Search<'_> {
-    fn run(&mut self, setting: &Setting, discard: bool) -> Result<Option<f64>> {
+    fn run(&mut self, setting: &Setting, discard: bool) -> Result<Option<Run>> {
         if self.runs >= self.stop {
             return Ok(None);
         }
         self.runs += 1;
-        let seconds = (self.measure)(setting)?;
-        match seconds {
-            Some(seconds) if !discard => self.times.entry(setting.clone()).or_default().push(seconds),
+        let run = (self.measure)(setting)?;
+        match run {
+            Some(run) if !discard && run.disturbed => self.void.push((setting.clone(), run.seconds)),
+            Some(run) if !discard => self.times.entry(setting.clone()).or_default().push(run.seconds),
             // A crash may be chance; two are not.
             None if !self.times.contains_key(setting) => self.failed.push(setting.clone()),
             _ => {}
         }
         let least = self.times.values().flatten().copied().fold(f64::INFINITY, f64::min);
         self.curve.push(least);
-        Ok(seconds)
+        Ok(run)
     }
 
     fn least(&self, setting: &Setting) -> f64 {
@@ -170,13 +191,26 @@ impl Search<'_> {
             for setting in group.iter().filter(|s| !self.gave_up(s)).cloned().collect::<Vec<_>>() {
                 self.run(&setting, false)?;
             }
+            self.repeat()?;
             let Some(leader) = leader else { continue };
             let before = self.least(leader);
-            if self.run(leader, false)?.is_some_and(|now| now > DISTURBED * before) {
+            let slow = |now: Run| !now.disturbed && now.seconds > DISTURBED * before;
+            if self.run(leader, false)?.is_some_and(slow) {
                 for setting in group.iter().filter(|s| !self.gave_up(s)).cloned().collect::<Vec<_>>() {
                     self.run(&setting, false)?;
                     self.disturbed.push(setting);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes void runs again, but the hopeless; what is void again waits for the next group.
+    fn repeat(&mut self) -> Result<()> {
+        let bar = HOPELESS * self.best().map_or(f64::INFINITY, |b| self.least(&b));
+        for (setting, seconds) in std::mem::take(&mut self.void) {
+            if seconds < bar && !self.gave_up(&setting) {
+                self.run(&setting, false)?;
             }
         }
         Ok(())
