@@ -332,6 +332,7 @@ fn record(hello: &Hello, phase: &str, found: &Found, notes: &Notes, hot: bool, g
         temperature: notes.temperature,
         clocks: notes.clocks.clone(),
         hot,
+        disturbed: notes.disturbed,
         kv_fixed: phase != "vision" && hello.kv.is_empty(),
         gain,
     }
