@@ -18,7 +18,7 @@ pub const LEAST_GAIN: f64 = 0.01;
 /// θ before anything is known of it.
 const FIRST_GUESS: f64 = 0.02;
 /// Runs between two of the leader, which tell whether the device is disturbed just now.
-const BETWEEN_CONTROLS: usize = 5;
+const BETWEEN_CONTROLS: usize = 7;
 /// The leader so much slower than ever before: somebody else is at work.
 const DISTURBED: f64 = 1.07;
 /// Candidates so near the leader get a last chance; more of those that differ in one property only.

@@ -74,7 +74,7 @@ impl Device for Agent {
 
     fn rest(&mut self, seconds: f64) -> Rested {
         std::thread::sleep(Duration::from_secs_f64(seconds));
-        let answer = self.ask(&json!({ "temperature": true })).ok();
+        let answer = self.ask(&json!({ "temperature": true })).inspect_err(|_| self.process = None).ok();
         answer.and_then(|answer| serde_json::from_value(answer).ok()).unwrap_or_default()
     }
 }
