@@ -1,5 +1,6 @@
-//! The search for one phase: core sets in the order of a simple model, halved; then split, chunks, polls and KV type
-//! of the winner, then its neighbours, until nothing gets better; then a race of the best.
+//! The search for one phase. First a climb: core sets in the order of a simple model, halved; then split, chunks, polls
+//! and KV type of the winner, then its neighbours, until nothing gets better ([`climb`]); then a race of the best, and
+//! second looks at what may have been unlucky. Runs that the system saw disturbed by others are void and made again.
 //!
 //! Noise on a phone is one-sided: other apps and the system only ever take time. So a candidate is worth its fastest
 //! run, and its confidence interval lies below that: `[least * (1 - 3 θ / n), least]`, θ the mean excess over the
