@@ -1,8 +1,9 @@
 //! Devices at work: each takes phases from one queue, searches, and adds its records to the others'.
 
-use crate::assign::{self, Found};
+use crate::assign::{self, Found, Run};
 use crate::device::{Device, Hello, Sample};
 use crate::journal::Journal;
+use crate::quiet::Quiet;
 use crate::record::{EMITTER, Gain, Records, ThreadRecord};
 use crate::setting::Setting;
 use crate::space;
@@ -20,6 +21,8 @@ const PRIORS: usize = 3;
 const HOT: (f64, f64) = (18.0, 9.0);
 /// Seconds of one rest, and how many in a row are worth waiting for.
 const REST: (f64, u32) = (15.0, 12);
+/// Seconds of a rest after which others may be done, and how many in a row are worth waiting for.
+const WAIT: (f64, u32) = (2.0, 8);
 /// Tries of a candidate whose cores the system denies for now.
 const DENIED_TRIES: u32 = 4;
 /// Crashes in a row after which a device is given up.
@@ -177,6 +180,9 @@ struct Notes {
     best: f64,
     default: f64,
     crashes: u32,
+    /// How quiet the device usually is, and how many runs others disturbed.
+    quiet: Quiet,
+    disturbed: usize,
 }
 
 impl Worker<'_> {
@@ -191,16 +197,15 @@ impl Worker<'_> {
         let name = self.device.name();
         let priors = priors(&hello, phase, self.plan.priors);
         let mut found = assign::search(&hello, phase, budget, &priors, &mut |setting| {
-            let sample = self.sample(phase, setting, &mut notes)?;
-            let seconds = sample.map(|s| s.seconds);
+            let run = self.sample(phase, setting, &mut notes)?;
             notes.runs += 1;
-            if let Some(seconds) = seconds.filter(|_| notes.runs > 1) {
+            if let Some(Run { seconds, .. }) = run.filter(|r| notes.runs > 1 && !r.disturbed) {
                 notes.best = notes.best.min(seconds);
                 notes.default = if *setting == default { notes.default.min(seconds) } else { notes.default };
             }
             let best = (notes.best, notes.default);
             (self.tell)(&Event::Run { device: &name, phase, runs: (notes.runs, budget), best });
-            Ok(seconds)
+            Ok(run)
         })?;
         let gain = self.confirm(phase, &found.setting, &default, &mut notes)?;
         if gain.as_ref().is_some_and(|g| !g.is_sure()) {
@@ -216,19 +221,20 @@ impl Worker<'_> {
     /// than asked for where those leave it open.
     fn confirm(&mut self, phase: &str, winner: &Setting, default: &Setting, notes: &mut Notes) -> Result<Option<Gain>> {
         let (mut ratios, pairs) = (Vec::new(), self.plan.confirm);
-        for pair in 0..if winner == default { 0 } else { pairs * MORE_PAIRS } {
-            if pair >= pairs && !Gain::of(&ratios).is_some_and(|g| g.is_open()) {
+        for _ in 0..if winner == default { 0 } else { pairs * MORE_PAIRS } {
+            if ratios.len() >= pairs && !Gain::of(&ratios).is_some_and(|g| g.is_open()) {
                 break;
             }
             let before = self.sample(phase, default, notes)?;
             let after = self.sample(phase, winner, notes)?;
-            ratios.extend(before.zip(after).map(|(b, a)| b.seconds / a.seconds));
+            let quiet = before.zip(after).filter(|(b, a)| !b.disturbed && !a.disturbed);
+            ratios.extend(quiet.map(|(b, a)| b.seconds / a.seconds));
         }
         Ok(Gain::of(&ratios))
     }
 
     /// A run on a device that is cool enough, or one that was made before.
-    fn sample(&mut self, phase: &str, setting: &Setting, notes: &mut Notes) -> Result<Option<Sample>> {
+    fn sample(&mut self, phase: &str, setting: &Setting, notes: &mut Notes) -> Result<Option<Run>> {
         let hello = self.device.hello().clone();
         let old = lock(self.journal).as_mut().and_then(|j| j.replay(&hello, phase, setting));
         let sample = match old {
@@ -241,12 +247,14 @@ impl Worker<'_> {
                 sample
             }
         };
-        if let Some(sample) = &sample {
-            let (low, high) = notes.temperature.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
-            notes.temperature = sample.temperature.map(|t| (low.min(t), high.max(t))).or(notes.temperature);
-            notes.clocks.clone_from(&sample.clocks);
-        }
-        Ok(sample)
+        let Some(sample) = sample else { return Ok(None) };
+        let (low, high) = notes.temperature.unwrap_or((f64::INFINITY, f64::NEG_INFINITY));
+        notes.temperature = sample.temperature.map(|t| (low.min(t), high.max(t))).or(notes.temperature);
+        notes.clocks.clone_from(&sample.clocks);
+        let disturbed = notes.quiet.is_disturbed(sample.others);
+        notes.quiet.note(sample.others);
+        notes.disturbed += usize::from(disturbed);
+        Ok(Some(Run { seconds: sample.seconds, disturbed }))
     }
 
     fn run(&mut self, phase: &str, setting: &Setting, notes: &mut Notes) -> Result<Option<Sample>> {
@@ -261,6 +269,7 @@ impl Worker<'_> {
             };
             notes.crashes = 0;
             self.cool_down(sample.temperature);
+            self.wait_for_quiet(&notes.quiet, sample.others);
             let denied = !setting.cores.is_empty() && sample.cores != setting.cores;
             if !denied {
                 return Ok(Some(sample));
@@ -282,13 +291,23 @@ impl Worker<'_> {
         }
         self.note(&format!("{now:.0} C, {cool:.0} C at first: resting"));
         for _ in 0..REST.1 {
-            now = self.device.rest(REST.0).unwrap_or(now);
+            now = self.device.rest(REST.0).temperature.unwrap_or(now);
             if now < cool + HOT.1 {
                 return;
             }
         }
         self.hot = true;
         self.note(&format!("still {now:.0} C: going on, the record says so"));
+    }
+
+    /// Rests while others are at work, for a while: visits of other apps last seconds.
+    fn wait_for_quiet(&mut self, quiet: &Quiet, mut others: Option<f64>) {
+        for _ in 0..WAIT.1 {
+            if !quiet.is_disturbed(others) {
+                return;
+            }
+            others = self.device.rest(WAIT.0).others;
+        }
     }
 
     fn note(&self, text: &str) {
@@ -313,6 +332,7 @@ fn record(hello: &Hello, phase: &str, found: &Found, notes: &Notes, hot: bool, g
         temperature: notes.temperature,
         clocks: notes.clocks.clone(),
         hot,
+        disturbed: notes.disturbed,
         kv_fixed: phase != "vision" && hello.kv.is_empty(),
         gain,
     }

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod kernels;
 pub mod machine;
 pub mod priors;
+pub mod quiet;
 pub mod record;
 pub mod report;
 pub mod rivals;

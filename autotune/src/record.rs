@@ -60,6 +60,10 @@ pub struct KernelGain {
     pub settled: bool,
 }
 
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
 fn cpu() -> String {
     "cpu".into()
 }
@@ -108,6 +112,9 @@ pub struct ThreadRecord {
     /// Whether some runs were made on a device that did not cool down in time.
     #[serde(default)]
     pub hot: bool,
+    /// Runs of the search that others disturbed, where the system tells; they count for nothing.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub disturbed: usize,
     /// Whether the model has one type of keys and values, so that there was nothing to choose.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kv_fixed: bool,

@@ -1,6 +1,6 @@
 //! Two plain searches with the same number of runs, to compare with: random, and greedy one step at a time.
 
-use crate::assign::Measure;
+use crate::assign::{Measure, Run};
 use crate::device::Hello;
 use crate::setting::Setting;
 use crate::sim::Random;
@@ -15,7 +15,7 @@ pub fn random(all: &[Setting], budget: usize, seed: u64, measure: &mut Measure) 
     let mut random = Random::new(seed);
     let mut best: Option<(f64, &Setting)> = None;
     for setting in (0..budget).filter_map(|_| all.get(random.below(all.len()))) {
-        let seconds = measure(setting)?.unwrap_or(f64::INFINITY);
+        let seconds = seconds_of(measure(setting)?);
         if best.is_none_or(|(least, _)| seconds < least) {
             best = Some((seconds, setting));
         }
@@ -29,7 +29,7 @@ pub fn random(all: &[Setting], budget: usize, seed: u64, measure: &mut Measure) 
 /// The device is gone.
 pub fn greedy(hello: &Hello, phase: &str, budget: usize, measure: &mut Measure) -> Result<Setting> {
     let mut best = space::default(hello, phase);
-    let mut least = measure(&best)?.unwrap_or(f64::INFINITY);
+    let mut least = seconds_of(measure(&best)?);
     let mut runs = 1;
     loop {
         let before = best.clone();
@@ -38,7 +38,7 @@ pub fn greedy(hello: &Hello, phase: &str, budget: usize, measure: &mut Measure) 
                 return Ok(best);
             }
             runs += 1;
-            let seconds = measure(&rival)?.unwrap_or(f64::INFINITY);
+            let seconds = seconds_of(measure(&rival)?);
             if seconds < least {
                 (best, least) = (rival, seconds);
             }
@@ -47,6 +47,10 @@ pub fn greedy(hello: &Hello, phase: &str, budget: usize, measure: &mut Measure) 
             return Ok(best);
         }
     }
+}
+
+fn seconds_of(run: Option<Run>) -> f64 {
+    run.map_or(f64::INFINITY, |r| r.seconds)
 }
 
 fn steps(hello: &Hello, phase: &str, from: &Setting) -> Vec<Setting> {

@@ -112,7 +112,7 @@ pub fn ordered(cores: &[Core], phase: &str) -> Vec<Vec<usize>> {
     order
 }
 
-/// Sets with one or two cores of a cluster more or less, or one swapped for a core of another cluster.
+/// Sets with one or two cores of a cluster more or less, one swapped for a core of another cluster, or two for a faster.
 pub fn neighbours(cores: &[Core], set: &[usize]) -> Vec<Vec<usize>> {
     let clusters = clusters(cores);
     let counts: Vec<usize> = clusters.iter().map(|c| c.iter().filter(|x| set.contains(&x.id)).count()).collect();
@@ -138,6 +138,12 @@ pub fn neighbours(cores: &[Core], set: &[usize]) -> Vec<Vec<usize>> {
             let mut next = counts.clone();
             (next[i], next[j]) = (counts[i] - 1, counts[j] + 1);
             keep(next);
+            // A fast core does the work of two slow ones.
+            if j < i && counts[i] > 1 {
+                let mut next = counts.clone();
+                (next[i], next[j]) = (counts[i] - 2, counts[j] + 1);
+                keep(next);
+            }
         }
     }
     found.retain(|f| f != set);

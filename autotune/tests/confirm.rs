@@ -1,7 +1,7 @@
 //! What a search found meets the default once more, in runs that the search has not seen, and stays only if it wins.
 
 use mcv_ir::Result;
-use mcv_tune::device::{Device, Hello, Sample};
+use mcv_tune::device::{Device, Hello, Rested, Sample};
 use mcv_tune::fleet::{self, Outcome, Plan};
 use mcv_tune::setting::Setting;
 use mcv_tune::sim::{Random, Sim};
@@ -30,11 +30,12 @@ impl Device for Flat {
         let speed = if *setting == space::default(self.hello(), phase) { 1.0 } else { self.speed };
         let noise = 1.0 + 0.1 * self.random.below(1000) as f64 / 1000.0;
         let cores = setting.cores.clone();
-        Ok(Sample { seconds: noise / speed, count: 1.0, cores, notes: vec![], temperature: None, clocks: vec![] })
+        let seconds = noise / speed;
+        Ok(Sample { seconds, count: 1.0, cores, notes: vec![], temperature: None, clocks: vec![], others: None })
     }
 
-    fn rest(&mut self, _seconds: f64) -> Option<f64> {
-        None
+    fn rest(&mut self, _seconds: f64) -> Rested {
+        Rested::default()
     }
 }
 

@@ -28,7 +28,7 @@ fn search(device: &str, seed: u64, known: &[ThreadRecord]) -> (usize, f64) {
             let sample =
                 sim.measure(phase, setting).ok().filter(|s| setting.cores.is_empty() || s.cores == setting.cores);
             near |= sample.is_some() && sim.truth(phase, setting) <= NEAR * least;
-            Ok(sample.map(|s| s.seconds))
+            Ok(sample.map(|s| s.seconds.into()))
         });
         let end = sim.truth(phase, &found.expect("a winner").setting) / least - 1.0;
         worst = worst.max(end);

@@ -2,7 +2,7 @@
 //! program is a process of its own: when a candidate crashes it or takes too long, another one is started.
 
 use super::process::Process;
-use super::{Device, Hello, Sample};
+use super::{Device, Hello, Rested, Sample};
 use crate::setting::Setting;
 use mcv_ir::{Error, Result};
 use serde_json::{Value, json};
@@ -72,11 +72,10 @@ impl Device for Agent {
         }
     }
 
-    fn rest(&mut self, seconds: f64) -> Option<f64> {
+    fn rest(&mut self, seconds: f64) -> Rested {
         std::thread::sleep(Duration::from_secs_f64(seconds));
-        self.hello.temperature?;
-        let answer = self.ask(&json!({ "temperature": true })).ok()?;
-        answer.get("temperature").and_then(Value::as_f64)
+        let answer = self.ask(&json!({ "temperature": true })).inspect_err(|_| self.process = None).ok();
+        answer.and_then(|answer| serde_json::from_value(answer).ok()).unwrap_or_default()
     }
 }
 

@@ -98,6 +98,19 @@ pub struct Sample {
     /// Clocks afterwards in MHz, where they can be read.
     #[serde(default)]
     pub clocks: Vec<f64>,
+    /// Share of its core seconds that other processes had, where the system tells: 0 on a quiet device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<f64>,
+}
+
+/// A device after a rest.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+pub struct Rested {
+    /// Degrees Celsius, where it can be read.
+    pub temperature: Option<f64>,
+    /// Share of the rest's core seconds that other processes had, where the system tells.
+    #[serde(default)]
+    pub others: Option<f64>,
 }
 
 /// Something that runs candidates.
@@ -111,6 +124,6 @@ pub trait Device: Send {
     /// # Errors
     /// The candidate crashed or took too long (the device goes on), or the device is gone.
     fn measure(&mut self, phase: &str, setting: &Setting) -> Result<Sample>;
-    /// Does nothing for a while, so that the device cools; returns its temperature.
-    fn rest(&mut self, seconds: f64) -> Option<f64>;
+    /// Does nothing for a while, so that the device cools or others get done.
+    fn rest(&mut self, seconds: f64) -> Rested;
 }

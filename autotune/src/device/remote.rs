@@ -1,6 +1,6 @@
 //! A device at the end of a line: the model and the runtime's program are pushed, the program is run by the shell.
 
-use super::{Agent, Device, Hello, Line, Sample};
+use super::{Agent, Device, Hello, Line, Rested, Sample};
 use crate::kernels::runner::Apart;
 use crate::kernels::{candidate, gpu};
 use crate::setting::Setting;
@@ -98,7 +98,7 @@ impl Device for Remote {
         self.0.measure(phase, setting)
     }
 
-    fn rest(&mut self, seconds: f64) -> Option<f64> {
+    fn rest(&mut self, seconds: f64) -> Rested {
         self.0.rest(seconds)
     }
 }

@@ -11,7 +11,7 @@ pub use config::Config;
 pub use noise::Random;
 pub use world::seconds;
 
-use crate::device::{Device, Hello, Sample};
+use crate::device::{Device, Hello, Rested, Sample};
 use crate::setting::{Core, Setting};
 use heat::Heat;
 use mcv_ir::{Error, Result};
@@ -122,7 +122,8 @@ impl Device for Sim {
         }
         let ideal = world::seconds(&self.config, phase, &placed);
         let cold = if self.runs == 1 { self.config.noise.cold } else { 1.0 };
-        let seconds = ideal * cold * self.noise.factor(self.now, &placed) / self.heat.clock();
+        let met = self.noise.meet(self.now, &placed);
+        let seconds = ideal * cold * met.factor / self.heat.clock();
         self.now += seconds;
         self.heat.run(seconds, world::busy(&self.config, &placed));
         Ok(Sample {
@@ -132,13 +133,15 @@ impl Device for Sim {
             notes,
             temperature: Some(self.heat.degrees()),
             clocks: vec![self.heat.clock() * 1000.0],
+            others: Some(self.noise.others(&met, seconds)),
         })
     }
 
-    fn rest(&mut self, seconds: f64) -> Option<f64> {
+    fn rest(&mut self, seconds: f64) -> Rested {
+        let others = Some(self.noise.others_at_rest(self.now, seconds));
         self.now += seconds;
         self.heat.run(seconds, 0.0);
-        Some(self.heat.degrees())
+        Rested { temperature: Some(self.heat.degrees()), others }
     }
 }
 
@@ -173,7 +176,7 @@ mod tests {
         assert_eq!(x, y);
         let least = |v: &[f64]| v.iter().copied().filter(|s| *s > 0.0).fold(f64::MAX, f64::min);
         assert!(least(&x[200..]) > 1.05 * least(&x[1..20]), "{} {}", least(&x[200..]), least(&x[1..20]));
-        let hot = a.rest(0.0).unwrap();
-        assert!(a.rest(600.0).unwrap() < hot - 10.0);
+        let mut rested = |seconds| a.rest(seconds).temperature.unwrap();
+        assert!(rested(0.0) - 10.0 > rested(600.0));
     }
 }

@@ -46,7 +46,7 @@ pub fn plain(device: &str, seed: u64, phase: &str, budget: usize) -> (f64, f64) 
     let truth = Sim::new(device, seed).expect("a device");
     let all = space::all(truth.hello(), phase);
     let least = truth.optimum(phase, &all).expect("an optimum").1;
-    let runs = |sim: &mut Sim, s: &Setting| sim.measure(phase, s).ok().map(|x| x.seconds);
+    let runs = |sim: &mut Sim, s: &Setting| sim.measure(phase, s).ok().map(|x| x.seconds.into());
     let mut sim = Sim::new(device, seed).expect("a device");
     let random = rivals::random(&all, budget, seed, &mut |s| Ok(runs(&mut sim, s))).expect("runs").expect("one");
     let mut sim = Sim::new(device, seed).expect("a device");

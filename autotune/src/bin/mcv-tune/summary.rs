@@ -173,7 +173,7 @@ pub fn json(args: &Args, kernels: &[Record], outcomes: &[Outcome]) -> Result<Val
             "device": outcome.device, "soc": r.soc, "phase": r.phase, "setting": r.setting,
             "seconds": r.seconds, "default_seconds": r.default_seconds,
             "speedup": r.default_seconds / r.seconds, "times": r.times, "settled": r.settled, "hot": r.hot, "confirmed": r.gain,
-            "temperature": r.temperature, "clocks": r.clocks, "evaluations": r.runs,
+            "temperature": r.temperature, "clocks": r.clocks, "evaluations": r.runs, "disturbed_runs": r.disturbed,
             "confirmation_runs": r.gain.as_ref().map_or(0, |g| 2 * g.pairs), "exhaustive_evaluations": outcome.candidates,
         });
         if let Some(name) = outcome.device.strip_prefix("sim:") {

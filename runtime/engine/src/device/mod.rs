@@ -8,5 +8,6 @@ pub mod kept;
 pub mod library;
 pub mod memory;
 pub mod opencl;
+pub mod others;
 pub mod pool;
 pub mod threads;

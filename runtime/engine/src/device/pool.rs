@@ -24,6 +24,8 @@ pub struct Pool {
     placement: Placement,
     /// The calling thread and the cores it could use before it was given one.
     caller: Option<(i32, Vec<usize>)>,
+    /// Each thread and the cores it could use when the pool was made.
+    given: Vec<(i32, Vec<usize>)>,
 }
 
 /// Where threads run.
@@ -83,7 +85,8 @@ impl Pool {
         let spawn = |index: usize| {
             let (shared, told, core) = (Arc::clone(&shared), told.clone(), placement.cores.get(index).copied());
             let life = move || {
-                let _ = told.send(core.map_or(Ok(()), |core| cores::pin(0, &[core])));
+                let pinned = core.map_or(Ok(()), |core| cores::pin(0, &[core]));
+                let _ = told.send((pinned, (cores::thread(), cores::affinity(0))));
                 drop(told);
                 shared.serve(index);
             };
@@ -93,22 +96,29 @@ impl Pool {
         let workers: Vec<_> = (1..count).filter_map(spawn).collect();
         drop(told);
         let caller = placement.cores.first().map(|core| (cores::thread(), cores::affinity(0), *core));
-        let mut denied: Vec<String> = answers.iter().filter_map(std::result::Result::err).collect();
+        let (pinned, mut given): (Vec<_>, Vec<_>) = answers.iter().unzip();
+        let mut denied: Vec<String> = pinned.into_iter().filter_map(Result::err).collect();
         denied.extend(caller.iter().filter_map(|(_, _, core)| cores::pin(0, &[*core]).err()));
         if !denied.is_empty() {
             denied.truncate(1);
             placement.notes.push(format!("{}; the system places threads", denied.concat()));
         }
         let caller = caller.map(|(tid, before, _)| (tid, before));
-        Pool { shared, workers, threads: threads.clone(), placement, caller }
+        given.push((cores::thread(), cores::affinity(0)));
+        Pool { shared, workers, threads: threads.clone(), placement, caller, given }
     }
 
-    /// The same pool if it is arranged like that already, else a new one; whether it is new.
+    /// The same pool if it is arranged like that already, else a new one; whether it is new. So it is, too, when somebody
+    /// outside gave its threads other cores: those count, and the cores of `threads` that are not among them are replaced.
     pub fn arrange(&mut self, threads: &Threads) -> bool {
-        if self.threads == *threads {
+        let moved = self.moved();
+        if self.threads == *threads && moved.is_none() {
             return false;
         }
-        // The old one gives the calling thread its cores back first.
+        // The old one gives the calling thread its cores back first, or what it may use now.
+        if let Some(cores) = moved {
+            self.caller = Some((cores::thread(), cores));
+        }
         *self = Pool::idle();
         *self = Pool::new(threads);
         true
@@ -117,6 +127,12 @@ impl Pool {
     /// Where its threads run.
     pub fn placement(&self) -> &Placement {
         &self.placement
+    }
+
+    /// The cores that somebody outside gave one of its threads: another mask, or the app went to the background.
+    fn moved(&self) -> Option<Vec<usize>> {
+        let now = |(tid, given): &(i32, Vec<usize>)| Some(cores::affinity(*tid)).filter(|now| now != given);
+        self.given.iter().filter_map(now).find(|now| !now.is_empty())
     }
 
     fn idle() -> Self {
@@ -387,5 +403,37 @@ mod tests {
         assert_eq!(seen.len(), mine.len() - 1, "{seen:?}");
         assert!(pool.arrange(&threads(1)) && !pool.arrange(&threads(1)));
         assert_eq!(cores::affinity(0), before);
+    }
+
+    #[test]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn cores_that_are_taken_and_given_again_while_it_works_are_noticed() {
+        let before = cores::affinity(0);
+        let [one, two] = before[..before.len().min(2)] else { return };
+        let pinned = Threads { cores: vec![one, two], polls: 64_000, ..Threads::default() };
+        for wanted in [pinned, Threads::default()] {
+            let mut pool = Pool::new(&wanted);
+            let (threads, all) = (pool.threads(), pool.given.clone());
+            let sum = |pool: &Pool| {
+                let sum = AtomicI64::new(0);
+                pool.run(1000, &|begin, end| {
+                    sum.fetch_add((begin..end).sum::<i64>(), Ordering::Relaxed);
+                });
+                sum.into_inner()
+            };
+            // As `taskset -a -p` does from outside.
+            all.iter().for_each(|(tid, _)| cores::pin(*tid, &[one]).unwrap());
+            assert_eq!(sum(&pool), 499_500);
+            assert!(pool.arrange(&wanted) && !pool.arrange(&wanted), "{wanted:?}");
+            assert!(pool.given.iter().all(|(tid, _)| cores::affinity(*tid) == [one]), "{:?}", pool.given);
+            assert_eq!((sum(&pool), pool.placement().notes.is_empty()), (499_500, wanted.cores.is_empty()));
+            assert!(wanted.count == 0 && (pool.threads() == 1 || !wanted.cores.is_empty()));
+            pool.given.clone().iter().for_each(|(tid, _)| cores::pin(*tid, &before).unwrap());
+            assert!(pool.arrange(&wanted) && !pool.arrange(&wanted), "{wanted:?}");
+            assert_eq!((pool.threads(), sum(&pool)), (threads, 499_500));
+            assert_eq!(pool.placement().cores, wanted.cores);
+            drop(pool);
+            assert_eq!(cores::affinity(0), before);
+        }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Lines of JSON. First the agent says what it is: `{"agent", "model", "soc", "cores": [{"id", "speed", "allowed"}],
 //! "phases", "level", "units", "gpu", "temperature", "family", "levels", "kernels": [{"text", "unit", "symbol"}]}`. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
-//! answered by `{"seconds", "count", "cores", "notes", "temperature", "clocks"}` or `{"error"}`. A request
-//! `{"temperature": true}` runs nothing.
+//! answered by `{"seconds", "count", "cores", "notes", "temperature", "clocks", "others"}` or `{"error"}`. A request
+//! `{"temperature": true}` runs nothing and is answered by `{"temperature", "others"}`. `others`: the share of the core
+//! seconds of the run, or since the last answer, that other processes had; null where the system doesn't tell.
 
 use crate::Args;
 use crate::measure::{Job, picture, run};
@@ -12,6 +13,7 @@ use mcv_artifact::{Archive, Digest};
 use mcv_runtime::device::cores::{self, SYSFS};
 use mcv_runtime::device::features::FAMILY;
 use mcv_runtime::device::library;
+use mcv_runtime::device::others::{Account, PROCFS};
 use mcv_runtime::device::threads::Threads;
 use mcv_runtime::{Error, Result, Session};
 use serde_json::{Value, json};
@@ -26,13 +28,15 @@ pub fn serve(args: &Args) -> Result<()> {
     let known = cores::here();
     let mut session = Session::open(&args.model, &args.options()?)?;
     say(&hello(args, &session, &known)?)?;
+    let mut last = Account::now(Path::new(PROCFS));
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(|e| Error::Input(format!("stdin: {e}")))?;
         if line.trim().is_empty() {
             continue;
         }
-        let answer = answer(args, &mut session, &line).unwrap_or_else(|why| json!({ "error": why.to_string() }));
+        let answer = answer(args, &mut session, &line, &last).unwrap_or_else(|why| json!({ "error": why.to_string() }));
         say(&answer)?;
+        last = Account::now(Path::new(PROCFS));
     }
     Ok(())
 }
@@ -60,17 +64,20 @@ fn hello(args: &Args, session: &Session, known: &[cores::Core]) -> Result<Value>
     }))
 }
 
-fn answer(args: &Args, session: &mut Session, line: &str) -> Result<Value> {
+fn answer(args: &Args, session: &mut Session, line: &str, last: &Account) -> Result<Value> {
     let wrong = |why: String| Error::Input(format!("request: {why}"));
     let request: Value = serde_json::from_str(line).map_err(|e| wrong(e.to_string()))?;
     if request.get("temperature").is_some() {
-        return Ok(json!({ "temperature": cores::temperature(Path::new(SYSFS)) }));
+        let others = Account::now(Path::new(PROCFS)).others_since(last);
+        return Ok(json!({ "temperature": cores::temperature(Path::new(SYSFS)), "others": others }));
     }
     let phase = request.get("phase").and_then(Value::as_str).unwrap_or_default();
     let job = job(args, phase).ok_or_else(|| wrong(format!("no phase {phase:?} to measure")))??;
     let threads = Threads::from_json(request.get("threads").unwrap_or(&json!({}))).map_err(wrong)?;
     session.arrange(phase, threads);
+    let before = Account::now(Path::new(PROCFS));
     let seconds = run(session, &job, args)?;
+    let others = Account::now(Path::new(PROCFS)).others_since(&before);
     let placement = session.placement();
     let sysfs = Path::new(SYSFS);
     Ok(json!({
@@ -80,6 +87,7 @@ fn answer(args: &Args, session: &mut Session, line: &str) -> Result<Value> {
         "notes": placement.notes,
         "temperature": cores::temperature(sysfs),
         "clocks": cores::clocks(sysfs),
+        "others": others,
     }))
 }
 
