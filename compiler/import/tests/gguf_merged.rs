@@ -240,7 +240,7 @@ fn keys_that_are_missing_or_not_understood() {
             },
             &["tokenizer.ggml.tokens", "<|image_pad|>"],
         ),
-        (|_, b| b.set("clip.projector_type", "resampler"), &["clip.projector_type", "clip.vision.projector"]),
+        (|_, b| b.set("clip.projector_type", "resampler"), &["clip.vision.projector.scale_factor", "not understood"]),
         (|_, b| b.set("clip.vision.projection_dim", Value::U32(96)), &["clip.vision.projection_dim", "64"]),
         (|_, b| b.set("clip.vision.projector.scale_factor", Value::U32(3)), &["scale_factor", "supported: 4, 2"]),
         (|_, b| b.set("clip.vision.wa_layer_indexes", Value::I32s(vec![1])), &["wa_layer_indexes", "1 layers"]),

@@ -1,12 +1,11 @@
 //! Before the rules: what can be computed now is computed, what does nothing is left out.
 
-use super::view::{View, input, int, ints};
-use crate::onnx::dtype::DType;
+use super::few_bits;
+use super::view::{View, input, ints};
 use crate::onnx::eval::{Known, apply};
 use crate::onnx::graph::{Attr, Constant, Graph, Node, ValueId};
 use crate::onnx::infer::{Facts, size::product};
-use crate::onnx::ops::{self, quantize::Grid};
-use crate::onnx::quantized::Quantized;
+use crate::onnx::ops;
 use crate::onnx::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,29 +74,15 @@ fn known(graph: &Graph, facts: &Facts, node: &Node) -> Option<Vec<(ValueId, Cons
     let far = |id| matches!(graph.constants.get(id), Some(Constant::Stored(_) | Constant::Quantized(_)));
     let weight = inputs.clone().any(far);
     if weight && node.op.name == "DequantizeLinear" {
-        return dequantized(graph, node);
+        // One that does not fit stays a node, which is refused by its name.
+        let made = few_bits::weight(graph, node)?.ok()?;
+        return Some(vec![((*node.outputs.first()?)?, Constant::Quantized(Arc::new(made)))]);
     }
     if !ready || weight || !(node.outputs.iter().flatten().all(small) || bounded(graph, node)) {
         return None;
     }
     let made = apply(graph, node, &Known::new()).ok()?;
     Some(made.into_iter().map(|(id, t)| (id, Constant::Here(t))).collect())
-}
-
-/// A weight with few bits; one that does not fit stays a node, which is refused by its name.
-fn dequantized(graph: &Graph, node: &Node) -> Option<Vec<(ValueId, Constant)>> {
-    let constant = |i: usize| input(node, i).map(|id| graph.constants.get(&id));
-    let (numbers, scale, zero) = (constant(0)??, constant(1)??, constant(2));
-    // A zero point that is computed from inputs is no weight's.
-    let zero = if zero.is_some() { Some(zero??) } else { None };
-    let extents = |c: &Constant| c.shape().iter().map(|n| usize::try_from(*n).ok()).collect::<Option<Vec<usize>>>();
-    let grid = Grid::of(&extents(numbers)?, &extents(scale)?, int(node, "axis", 1), int(node, "block_size", 0)).ok()?;
-    let dtype = match int(node, "output_dtype", 0) {
-        0 => None,
-        number => Some(DType::from_onnx(i32::try_from(number).ok()?).ok()?),
-    };
-    let made = Quantized::new(numbers, grid, [Some(scale), zero], dtype).ok()?;
-    Some(vec![((*node.outputs.first()?)?, Constant::Quantized(Arc::new(made)))])
 }
 
 /// Whether a node whose extents follow from its inputs' elements makes no more than may be computed.
