@@ -8,6 +8,7 @@ pub enum Value {
     I32(i32),
     F32(f32),
     Bool(bool),
+    Bools(Vec<bool>),
     Text(String),
     Texts(Vec<String>),
     I32s(Vec<i32>),
@@ -83,6 +84,9 @@ impl Bytes {
             Value::I32(n) => self.u32(5).raw(&n.to_le_bytes()),
             Value::F32(x) => self.u32(6).raw(&x.to_le_bytes()),
             Value::Bool(flag) => self.u32(7).raw(&[u8::from(*flag)]),
+            Value::Bools(list) => {
+                self.list(7, list.len()).raw(&list.iter().map(|flag| u8::from(*flag)).collect::<Vec<_>>())
+            }
             Value::Text(text) => self.u32(8).text(text),
             Value::Texts(list) => {
                 self.list(8, list.len());

@@ -2,6 +2,7 @@
 //! names and orders: its `convert_hf_to_gguf.py` and `tools/mtmd/legacy-models`.
 
 use crate::gguf::{Gguf, Tensor, Value};
+use crate::gguf_merged;
 use half::{bf16, f16};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -57,7 +58,7 @@ pub fn replace(dir: &Path, weights: &Weights) -> Result<()> {
 
 /// Whether a matrix of the language model is written in the kind's format.
 pub fn is_quantized(name: &str) -> bool {
-    name.starts_with("llm.model.layers.") && name.ends_with("_proj.weight")
+    name.starts_with("llm.model.layers.") && name.ends_with("_proj.weight") || gguf_merged::is_quantized(name)
 }
 
 /// Bytes of Q4_0 blocks: the value of largest magnitude becomes -8 steps.
@@ -98,13 +99,26 @@ pub fn write(dir: &Path, kind: Kind) -> Result<()> {
 /// As there.
 pub fn write_with(dir: &Path, kind: Kind, change: impl FnOnce(&mut Gguf)) -> Result<()> {
     let config: Json = serde_json::from_slice(&std::fs::read(dir.join("config.json"))?)?;
-    let weights = weights(dir)?;
-    let source = Source { config: &config, weights: &weights, kind };
-    let mut llm = source.language();
+    let (mut llm, vision) = files(dir, &config, kind)?;
     vocabulary(&mut llm, &config, &serde_json::from_slice(&std::fs::read(dir.join("tokenizer.json"))?)?);
     change(&mut llm);
     std::fs::write(dir.join("model.gguf"), llm.bytes())?;
-    std::fs::write(dir.join("mmproj-model.gguf"), source.vision().bytes())
+    std::fs::write(dir.join("mmproj-model.gguf"), vision.bytes())
+}
+
+/// Both files of a directory, the first without a tokenizer.
+///
+/// # Errors
+/// A file can't be read.
+pub fn files(dir: &Path, config: &Json, kind: Kind) -> Result<(Gguf, Gguf)> {
+    let weights = weights(dir)?;
+    if config["model_type"] == "minicpmv4_6" {
+        let preprocessor: Json = serde_json::from_slice(&std::fs::read(dir.join("preprocessor_config.json"))?)?;
+        let source = gguf_merged::Source { config, preprocessor: &preprocessor, weights: &weights, kind };
+        return Ok((source.language(), source.vision()));
+    }
+    let source = Source { config, weights: &weights, kind };
+    Ok((source.language(), source.vision()))
 }
 
 struct Source<'s> {
@@ -113,11 +127,13 @@ struct Source<'s> {
     kind: Kind,
 }
 
-fn renamed(name: &str, pairs: &[(&str, &str)]) -> String {
+/// A name with the first text of each pair replaced by the second.
+pub(crate) fn renamed(name: &str, pairs: &[(&str, &str)]) -> String {
     pairs.iter().fold(name.to_string(), |name, (from, to)| name.replace(from, to))
 }
 
-fn tensor(name: &str, shape: &[u64], values: &[f32], kind: Kind) -> Tensor {
+/// A tensor in a format.
+pub(crate) fn tensor(name: &str, shape: &[u64], values: &[f32], kind: Kind) -> Tensor {
     let (format, bytes) = match kind {
         Kind::F32 => (0, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
         Kind::F16 => (1, values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()),
@@ -325,6 +341,10 @@ fn packed(name: &str) -> Option<(String, &str)> {
 
 /// Byte-pair tokens and merges of `tokenizer.json`; ids without a token are fillers.
 fn vocabulary(file: &mut Gguf, config: &Json, tokenizer: &Json) {
+    let (config, pre) = match config.get("text_config") {
+        Some(text) => (text, "qwen35"),
+        None => (config, "qwen2"),
+    };
     let size = config["vocab_size"].as_u64().unwrap_or(0) as usize;
     let mut tokens: Vec<String> = (0..size).map(|id| format!("[unused {id}]")).collect();
     let mut kinds = vec![5; size];
@@ -340,7 +360,7 @@ fn vocabulary(file: &mut Gguf, config: &Json, tokenizer: &Json) {
     };
     let merges = tokenizer["model"]["merges"].as_array().into_iter().flatten().filter_map(merge).collect();
     file.set("tokenizer.ggml.model", "gpt2");
-    file.set("tokenizer.ggml.pre", "qwen2");
+    file.set("tokenizer.ggml.pre", pre);
     file.set("tokenizer.ggml.tokens", Value::Texts(tokens));
     file.set("tokenizer.ggml.token_type", Value::I32s(kinds));
     file.set("tokenizer.ggml.merges", Value::Texts(merges));

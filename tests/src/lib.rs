@@ -6,6 +6,7 @@ pub mod evaluate;
 pub mod exports;
 pub mod fixture;
 pub mod gguf;
+pub mod gguf_merged;
 pub mod gguf_pair;
 pub mod goldens;
 pub mod measure;

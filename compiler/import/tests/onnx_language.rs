@@ -4,15 +4,17 @@
 mod support;
 
 use mcv_import::config::LlmConfig;
-use mcv_import::onnx::graph::{Attr, Graph};
+use mcv_import::onnx::graph::{Attr, Constant, Graph, Node, Value, ValueId};
 use mcv_import::onnx::language::language;
+use mcv_import::onnx::stored::Stored;
 use mcv_import::onnx::weights::Weights;
 use mcv_import::onnx::{self, Tensor, dtype::DType, rules};
 use mcv_import::{Imported, Request};
 use mcv_ir::{Elem, HostTensor, Machine, Source};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use support::Sketch;
 
 const CONTEXT: u32 = 16;
@@ -117,4 +119,132 @@ fn what_differs_from_the_config_is_refused_by_node() {
     refused(|_, c| c.scale_depth = 1.4, &["residual"]);
     refused(|_, c| c.scale_emb = 12.0, &["factor of 12"]);
     refused(|_, c| c.dim_model_base = 8, &["factor of 0.5"]);
+}
+
+/// How weights are kept with few bits.
+#[derive(Clone, Copy, Debug)]
+enum Kept {
+    Whole,
+    Axis(i64),
+    Blocks(i64, i64),
+}
+
+/// A matrix as numbers in a file, scales and zero points before a `DequantizeLinear`.
+fn few_bits(graph: &mut Graph, id: ValueId, folder: &Path, kept: Kept, signed: bool) {
+    let shape = graph.constants[&id].shape();
+    let [rows, width] = shape[..] else { panic!("no matrix") };
+    let (scales, axis, block) = match kept {
+        Kept::Whole => (vec![], 1, 0),
+        Kept::Axis(0) => (vec![rows as usize], 0, 0),
+        Kept::Axis(_) => (vec![width as usize], 1, 0),
+        Kept::Blocks(0, block) => (vec![rows.div_ceil(block as u64) as usize, width as usize], 0, block),
+        Kept::Blocks(_, block) => (vec![rows as usize, width.div_ceil(block as u64) as usize], 1, block),
+    };
+    let count: usize = scales.iter().product();
+    let dtype = if signed { DType::I8 } else { DType::U8 };
+    let bytes: Vec<u8> = (0..rows * width).map(|i| (i * 37 % 251) as u8).collect();
+    let path = folder.join(format!("{}.bin", id.0));
+    std::fs::write(&path, &bytes).expect("written");
+    let numbers = Stored::new(dtype, shape, path.into(), 0, None).expect("as many bytes");
+    let scale = Tensor::real(DType::F32, scales.clone(), (0..count).map(|i| 0.001 + i as f64 / 4096.0).collect());
+    let zero = Tensor::whole(dtype, scales, (0..count).map(|i| 100 + i as i128 % 9).collect());
+    let mut value = |name: &str, constant| {
+        graph.values.push(Value { name: format!("{} {name}", id.0), dtype: None, shape: None });
+        let new = ValueId(graph.values.len() as u32 - 1);
+        graph.constants.insert(new, constant);
+        Some(new)
+    };
+    let here = |tensor: Result<Tensor, String>| Constant::Here(Arc::new(tensor.expect("a tensor")));
+    let inputs = vec![value("x", Constant::Stored(numbers)), value("scale", here(scale)), value("zero", here(zero))];
+    graph.constants.remove(&id);
+    let attrs = BTreeMap::from([("axis".into(), Attr::Int(axis)), ("block_size".into(), Attr::Int(block))]);
+    let op = onnx::ops::find("DequantizeLinear", 21).expect("known");
+    graph.nodes.insert(0, Node { name: format!("few {}", id.0), op, attrs, inputs, outputs: vec![Some(id)] });
+}
+
+/// The matrices that nodes of an op read.
+fn matrices(graph: &Graph, op: &str) -> Vec<ValueId> {
+    let read = graph.nodes.iter().filter(|n| n.op.name == op).flat_map(|n| n.inputs.iter().flatten());
+    let matrix = |id: &&ValueId| {
+        graph.constants.get(id).is_some_and(|c| c.shape().len() == 2 && c.dtype() == DType::F32 && c.shape()[0] > 2)
+    };
+    let mut found: Vec<ValueId> = read.filter(matrix).copied().collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+#[test]
+fn weights_with_few_bits_are_what_the_graph_makes_of_them() {
+    let folder = tempfile::tempdir().expect("a directory");
+    for (exporter, op) in [("script-14", "MatMul"), ("dynamo-18", "MatMul"), ("dynamo-18", "Gather")] {
+        for kept in [Kept::Whole, Kept::Axis(0), Kept::Axis(1), Kept::Blocks(0, 4), Kept::Blocks(1, 8)] {
+            let (path, config) = (file(&format!("qwen2-{exporter}")), imported("qwen2").config.llm);
+            let mut graph = onnx::read(&path).unwrap_or_else(|e| panic!("{e}"));
+            let ids = matrices(&graph, op);
+            assert!(!ids.is_empty(), "{exporter} {op}");
+            let plain = language(&path, &simplified(&path), &config, CONTEXT).expect("good");
+            let signed = matches!(kept, Kept::Axis(_));
+            ids.iter().for_each(|id| few_bits(&mut graph, *id, folder.path(), kept, signed));
+            // What the nodes make of the numbers, by the evaluator.
+            let mut made = graph.clone();
+            let nodes = std::mem::take(&mut made.nodes);
+            for node in nodes {
+                match node.op.name {
+                    "DequantizeLinear" => {
+                        let found = onnx::eval::apply(&made, &node, &HashMap::new()).expect("it runs");
+                        made.constants.extend(found.into_iter().map(|(id, t)| (id, Constant::Here(t))));
+                    }
+                    _ => made.nodes.push(node),
+                }
+            }
+            let [found, wanted] = [graph, made].map(|mut graph| {
+                rules::simplify(&mut graph);
+                language(&path, &graph, &config, CONTEXT).unwrap_or_else(|e| panic!("{kept:?}: {e}"))
+            });
+            assert_eq!(found.keys().collect::<Vec<_>>(), plain.keys().collect::<Vec<_>>());
+            for (name, weight) in &found {
+                let rows = weight.shape()[0];
+                let ours = [weight.rows(0, 1), weight.rows(1, rows)].map(|part| part.expect("readable")).concat();
+                assert_eq!(ours, wanted[name].rows(0, rows).expect("readable"), "{exporter} {kept:?} {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_with_few_bits_that_do_not_fit_are_refused_by_node() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let refused = |change: fn(&mut Graph, usize), word: &str| {
+        let mut graph = onnx::read(&file("qwen2-dynamo-18")).unwrap_or_else(|e| panic!("{e}"));
+        let id = matrices(&graph, "MatMul")[0];
+        few_bits(&mut graph, id, folder.path(), Kept::Axis(1), true);
+        change(&mut graph, 0);
+        rules::simplify(&mut graph);
+        let (place, why) = rules::few_bits::left(&graph).expect(word);
+        assert!(place.contains(&format!("few {} (DequantizeLinear)", id.0)) && why.contains(word), "{place}: {why}");
+    };
+    refused(|g, n| drop(g.nodes[n].attrs.insert("axis".into(), Attr::Int(7))), "axis 7");
+    refused(|g, n| drop(g.nodes[n].attrs.insert("output_dtype".into(), Attr::Int(3))), "become floats");
+    refused(
+        |g, n| {
+            let id = g.nodes[n].inputs[1].expect("given");
+            let scale = Tensor::real(DType::F32, vec![3], vec![1.0; 3]).expect("a tensor");
+            g.constants.insert(id, Constant::Here(Arc::new(scale)));
+        },
+        "scales [3]",
+    );
+    refused(
+        |g, n| {
+            let id = g.nodes[n].inputs[2].expect("given");
+            let zero = Tensor::whole(DType::U8, vec![], vec![1]).expect("a tensor");
+            g.constants.insert(id, Constant::Here(Arc::new(zero)));
+        },
+        "x_zero_point",
+    );
+    let computed = |g: &mut Graph, n: usize| {
+        let id = g.nodes[n].inputs[0].expect("given");
+        g.constants.remove(&id);
+    };
+    refused(computed, "only weights");
 }

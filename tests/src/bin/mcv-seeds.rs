@@ -7,7 +7,7 @@ use mcv_tests::{exports, nano};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-/// Writes the models: `safetensors`, `gguf` and one folder per form of ONNX export.
+/// Writes the models: `safetensors`, `gguf`, `gguf-v4_6` and one folder per form of ONNX export.
 #[derive(Parser)]
 #[command(name = "mcv-seeds", version)]
 struct Args {
@@ -24,6 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let whole = made("safetensors")?;
     nano::write("v2_6", &whole)?;
     pair(&whole, &made("gguf")?)?;
+    let merged = tempfile::tempdir()?;
+    nano::write("v4_6", merged.path())?;
+    pair(merged.path(), &made("gguf-v4_6")?)?;
     let checkpoint = Checkpoint::open(&whole)?;
     for (form, _) in exports::FORMS.iter().filter(|(_, version)| *version == "v2_6") {
         exports::write(&exports::folder(form), &checkpoint, &made(form)?)?;

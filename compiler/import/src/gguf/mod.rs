@@ -6,6 +6,9 @@ mod bytes;
 mod config;
 pub mod format;
 pub mod header;
+mod hybrid;
+mod llm;
+mod mmproj;
 mod names;
 mod pair;
 mod sentencepiece;
@@ -33,7 +36,7 @@ pub fn open(pair: &Pair) -> Result<(Checkpoint, ModelConfig, TextFacts)> {
     let generation = facts.config.empty();
     let files = Files { config: facts.config, preprocessor: Some(facts.preprocessor), generation };
     let mut config = ModelConfig::of(&files)?;
-    let tensors = names::tensors(&pair.llm, &pair.vision, &config, facts.interleaved)?;
+    let tensors = names::tensors(pair, &config, facts.interleaved, facts.lookahead)?;
     let paths = vec![pair.llm.path.clone(), pair.vision.path.clone()];
     let stored = stored::Stored::open(paths, tensors)?;
     let checkpoint = Checkpoint::of(&pair.path, stored.entries(), Box::new(stored));

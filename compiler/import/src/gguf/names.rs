@@ -2,8 +2,9 @@
 //! `gguf-py/gguf/tensor_mapping.py`, `convert_hf_to_gguf.py` and `tools/mtmd/legacy-models`.
 
 use super::header::{Header, Info};
-use super::stored::{Order, Piece, Tensor};
-use crate::config::{ModelConfig, Tower};
+use super::pair::Pair;
+use super::stored::{Order, Piece, Tensor, Turns, Values};
+use crate::config::{Hybrid, ModelConfig, Tower};
 use crate::error::{ImportError, Result};
 use std::collections::BTreeMap;
 
@@ -16,6 +17,22 @@ enum Parts {
     Both,
 }
 use Parts::{Both, Weight};
+
+/// Of a layer of linear attention: what the converter does, the value heads taking turns by key head first.
+#[derive(Clone, Copy)]
+enum Change {
+    None,
+    /// Rows after those of queries and keys.
+    Tail,
+    /// Rows.
+    Heads,
+    /// Rows, one a head.
+    Single,
+    /// One a head, and `-exp` of it.
+    Rates,
+    /// Columns.
+    Columns,
+}
 
 const LLM: [Row; 3] = [
     ("token_embd", "llm.model.embed_tokens", Weight),
@@ -34,6 +51,46 @@ const LLM_LAYER: [Row; 9] = [
     ("ffn_down", "mlp.down_proj", Weight),
 ];
 const LLM_NORMS: [Row; 2] = [("attn_q_norm", "self_attn.q_norm", Weight), ("attn_k_norm", "self_attn.k_norm", Weight)];
+/// `qwen35`: every layer.
+const HYBRID_LAYER: [Row; 5] = [
+    ("attn_norm", "input_layernorm", Weight),
+    ("post_attention_norm", "post_attention_layernorm", Weight),
+    ("ffn_gate", "mlp.gate_proj", Weight),
+    ("ffn_up", "mlp.up_proj", Weight),
+    ("ffn_down", "mlp.down_proj", Weight),
+];
+/// `qwen35`: layers of full attention.
+const HYBRID_FULL: [Row; 6] = [
+    ("attn_q", "self_attn.q_proj", Weight),
+    ("attn_k", "self_attn.k_proj", Weight),
+    ("attn_v", "self_attn.v_proj", Weight),
+    ("attn_output", "self_attn.o_proj", Weight),
+    LLM_NORMS[0],
+    LLM_NORMS[1],
+];
+/// `qwen35`: layers of linear attention, whole names, with what the converter did to them.
+const HYBRID_LINEAR: [(&str, &str, Change); 9] = [
+    ("attn_qkv.weight", "in_proj_qkv.weight", Change::Tail),
+    ("attn_gate.weight", "in_proj_z.weight", Change::Heads),
+    ("ssm_alpha.weight", "in_proj_a.weight", Change::Single),
+    ("ssm_beta.weight", "in_proj_b.weight", Change::Single),
+    ("ssm_dt.bias", "dt_bias", Change::Single),
+    ("ssm_a", "A_log", Change::Rates),
+    ("ssm_conv1d.weight", "conv1d.weight", Change::Tail),
+    ("ssm_norm.weight", "norm.weight", Change::None),
+    ("ssm_out.weight", "out_proj.weight", Change::Columns),
+];
+const WINDOW: [Row; 8] = [
+    ("ln1", "layer_norm1", Both),
+    ("attn_q", "self_attn.q_proj", Both),
+    ("attn_k", "self_attn.k_proj", Both),
+    ("attn_v", "self_attn.v_proj", Both),
+    ("attn_out", "self_attn.out_proj", Both),
+    ("ds_ln", "pre_norm", Both),
+    ("ds_ffn_up", "linear_1", Both),
+    ("ds_ffn_down", "linear_2", Both),
+];
+const MERGER: [Row; 3] = [("input_norm", "pre_norm", Both), ("up", "linear_1", Both), ("down", "linear_2", Both)];
 const NAVIT: [Row; 2] =
     [("v.patch_embd", "vpm.embeddings.patch_embedding", Both), ("v.post_ln", "vpm.post_layernorm", Both)];
 const NAVIT_LAYER: [Row; 6] = [
@@ -59,22 +116,28 @@ const READ_ELSEWHERE: [&str; 4] =
     ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight", "resampler.pos_embed_k"];
 
 /// Tensors of both files (0: the language model's, 1: the mmproj) by checkpoint name; `interleaved` says that the
-/// architecture keeps rotated rows in pairs.
+/// architecture keeps rotated rows in pairs; `lookahead` blocks after the layers are left aside, as llama.cpp does.
 ///
 /// # Errors
 /// A tensor that has no place in this model, by name.
 pub(super) fn tensors(
-    llm: &Header,
-    vision: &Header,
+    pair: &Pair,
     config: &ModelConfig,
     interleaved: bool,
+    lookahead: u32,
 ) -> Result<BTreeMap<String, Tensor>> {
-    let mut text = Renamed { header: llm, file: 0, found: BTreeMap::new(), used: Vec::new() };
-    text.language(config, interleaved)?;
+    let mut text = Renamed { header: &pair.llm, file: 0, found: BTreeMap::new(), used: Vec::new() };
+    match &config.llm.hybrid {
+        Some(hybrid) => text.hybrid(hybrid, lookahead)?,
+        None => text.language(config, interleaved)?,
+    }
     let mut found = text.finish()?;
-    let mut picture = Renamed { header: vision, file: 1, found: BTreeMap::new(), used: Vec::new() };
+    let mut picture = Renamed { header: &pair.vision, file: 1, found: BTreeMap::new(), used: Vec::new() };
     picture.tower(config)?;
-    picture.resampler(config)?;
+    match config.vision.merger {
+        Some(_) => picture.merger(config)?,
+        None => picture.resampler(config)?,
+    }
     found.extend(picture.finish()?);
     Ok(found)
 }
@@ -167,6 +230,56 @@ impl<'h> Renamed<'h> {
         Ok(())
     }
 
+    /// `qwen35`: norms count their gains from 1 in the checkpoint, from 0 in the file.
+    fn hybrid(&mut self, hybrid: &Hybrid, lookahead: u32) -> Result<()> {
+        self.rows(&LLM, "", "")?;
+        self.less_one("llm.model.norm");
+        let layers = hybrid.linear.len();
+        for (layer, linear) in hybrid.linear.iter().enumerate() {
+            let (from, to) = (format!("blk.{layer}."), format!("llm.model.layers.{layer}."));
+            self.rows(&HYBRID_LAYER, &from, &to)?;
+            if *linear {
+                self.linear(hybrid, &from, &to)?;
+            } else {
+                self.rows(&HYBRID_FULL, &from, &to)?;
+            }
+            for norm in ["input_layernorm", "post_attention_layernorm", "self_attn.q_norm", "self_attn.k_norm"] {
+                self.less_one(&format!("{to}{norm}"));
+            }
+        }
+        let header = self.header;
+        let ahead = (layers..layers + lookahead as usize).map(|block| format!("blk.{block}."));
+        for prefix in ahead {
+            self.used.extend(header.tensors.iter().map(|t| t.name.as_str()).filter(|name| name.starts_with(&prefix)));
+        }
+        Ok(())
+    }
+
+    fn linear(&mut self, hybrid: &Hybrid, from: &str, to: &str) -> Result<()> {
+        let (keys, values) = (u64::from(hybrid.key_heads), u64::from(hybrid.value_heads));
+        let heads = |first: u64, size: u64| Turns { first, groups: keys, heads: values / keys.max(1), size };
+        let (before, size) = (2 * keys * u64::from(hybrid.key_dim), u64::from(hybrid.value_dim));
+        for (theirs, ours, change) in HYBRID_LINEAR {
+            let Some(tensor) = self.one(&format!("{from}{theirs}"))? else { continue };
+            let tensor = match change {
+                Change::None => tensor,
+                Change::Tail => tensor.in_order(heads(before, size).rows()),
+                Change::Heads => tensor.in_order(heads(0, size).rows()),
+                Change::Single => tensor.in_order(heads(0, 1).rows()),
+                Change::Rates => tensor.in_order(heads(0, 1).rows()).with(Values::LogOfNegated),
+                Change::Columns => tensor.in_order(heads(0, size).columns()),
+            };
+            self.put(format!("{to}linear_attn.{ours}"), Some(tensor));
+        }
+        Ok(())
+    }
+
+    fn less_one(&mut self, stem: &str) {
+        let name = format!("{stem}.weight");
+        let tensor = self.found.remove(&name).map(|t| t.with(Values::LessOne));
+        self.put(name, tensor);
+    }
+
     fn pair(&mut self, stem: &str, head: u32) {
         for end in ["weight", "bias"] {
             let name = format!("{stem}.{end}");
@@ -213,6 +326,13 @@ impl<'h> Renamed<'h> {
         Ok(())
     }
 
+    fn merger(&mut self, config: &ModelConfig) -> Result<()> {
+        if config.vision.merger.is_some_and(|m| m.window_after.is_some()) {
+            self.rows(&WINDOW, "v.vit_merger.", "vpm.vit_merger.")?;
+        }
+        self.rows(&MERGER, "mm.", "merger.mlp.0.")
+    }
+
     fn resampler(&mut self, config: &ModelConfig) -> Result<()> {
         self.rows(&RESAMPLER, "", "")?;
         self.stack("resampler.attn.", "resampler.attn.in_proj_")?;
@@ -226,7 +346,7 @@ impl<'h> Renamed<'h> {
             return Err(self.fault(&proj.name, format!("is {rows} x {columns}, expected a square matrix")));
         }
         // The converter divides by the factor that llama.cpp gives to all embeddings; here pictures get none.
-        let proj = proj.in_order(Order::Transposed).times(config.llm.scale_emb);
+        let proj = proj.in_order(Order::Transposed).with(Values::times(config.llm.scale_emb));
         self.put("resampler.proj".into(), Some(proj));
         Ok(())
     }

@@ -26,7 +26,7 @@ pub(super) struct Tensor {
     file: usize,
     pieces: Vec<Piece>,
     order: Order,
-    factor: f32,
+    values: Values,
 }
 
 /// A stretch of a file that holds an equal share of a tensor's rows.
@@ -48,8 +48,78 @@ pub(super) enum Order {
     /// Within each head of so many rows, row `i` of the first half is followed by row `i` of the second: the order in
     /// which GGUF's `llama` architecture keeps rotated projections.
     Paired(u64),
+    /// Heads of rows take turns.
+    Rows(Turns),
+    /// Heads of columns take turns.
+    Columns(Turns),
     /// The file holds the transposed square matrix.
     Transposed,
+}
+
+/// From `first` on: `heads` heads of each of `groups` groups, each of `size` rows or columns, group by group. In the file
+/// the groups take turns: first head of each, second head of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turns {
+    pub(super) first: u64,
+    pub(super) groups: u64,
+    pub(super) heads: u64,
+    pub(super) size: u64,
+}
+
+impl Turns {
+    /// The order of rows; with one head a group it is the file's.
+    pub(super) fn rows(self) -> Order {
+        if self.heads == 1 { Order::Kept } else { Order::Rows(self) }
+    }
+
+    /// The order of columns.
+    pub(super) fn columns(self) -> Order {
+        if self.heads == 1 { Order::Kept } else { Order::Columns(self) }
+    }
+
+    /// Where something lies in the file.
+    fn place(&self, at: u64) -> u64 {
+        let Some(inside) = at.checked_sub(self.first) else { return at };
+        let (head, rest) = (inside / self.size, inside % self.size);
+        let (group, head) = (head / self.heads, head % self.heads);
+        self.first + (head * self.groups + group) * self.size + rest
+    }
+}
+
+/// What the file holds in the place of a tensor's numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Values {
+    /// Themselves.
+    Kept,
+    /// Numbers to be multiplied.
+    Times(f32),
+    /// Numbers greater by one.
+    LessOne,
+    /// `-exp` of them.
+    LogOfNegated,
+}
+
+impl Values {
+    /// Numbers to be multiplied, unless by 1.
+    pub(super) fn times(factor: f32) -> Values {
+        if factor == 1.0 { Values::Kept } else { Values::Times(factor) }
+    }
+
+    fn restore(self, numbers: &mut [f32]) -> Plain<()> {
+        let each = |numbers: &mut [f32], change: &dyn Fn(f32) -> f32| numbers.iter_mut().for_each(|x| *x = change(*x));
+        match self {
+            Values::Kept => {}
+            Values::Times(factor) => each(numbers, &|x| x * factor),
+            Values::LessOne => each(numbers, &|x| x - 1.0),
+            Values::LogOfNegated => {
+                if let Some(odd) = numbers.iter().find(|x| !(x.is_finite() && **x < 0.0)) {
+                    return Err(format!("holds {odd}; the converter writes -exp(A_log) there, a negative number"));
+                }
+                each(numbers, &|x| f64::from(-x).ln() as f32);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Tensor {
@@ -58,7 +128,7 @@ impl Tensor {
         if shape.len() > 2 && shape[0] == 1 {
             shape.remove(0);
         }
-        Tensor { name, shape, file, pieces, order: Order::Kept, factor: 1.0 }
+        Tensor { name, shape, file, pieces, order: Order::Kept, values: Values::Kept }
     }
 
     /// The same with rows in another order.
@@ -66,9 +136,9 @@ impl Tensor {
         Tensor { order, ..self }
     }
 
-    /// The same with all values multiplied.
-    pub(super) fn times(self, factor: f32) -> Tensor {
-        Tensor { factor, ..self }
+    /// The same with other numbers than the file's.
+    pub(super) fn with(self, values: Values) -> Tensor {
+        Tensor { values, ..self }
     }
 
     fn row_count(&self) -> u64 {
@@ -84,8 +154,8 @@ impl Tensor {
     /// As the model's builders see it. What is stored in blocks is f32 to them, which holds its values exactly.
     fn entry(&self, name: &str) -> TensorEntry {
         let dtype = match self.format() {
-            Some(Format::F16) if self.factor == 1.0 => "F16",
-            Some(Format::Bf16) if self.factor == 1.0 => "BF16",
+            Some(Format::F16) if self.values == Values::Kept => "F16",
+            Some(Format::Bf16) if self.values == Values::Kept => "BF16",
             _ => "F32",
         };
         let (begin, len) = (self.pieces.first().map_or(0, |p| p.begin), self.pieces.iter().map(|p| p.len).sum());
@@ -104,18 +174,26 @@ impl Tensor {
             Some(Format::F32 | Format::F16 | Format::Bf16) => Form::Float,
             Some(Format::Q4_0) if self.kept() => Form::Rounded(Elem::Q4 { group: 32 }),
             Some(Format::Q8_0) if self.kept() => Form::Rounded(Elem::Q8 { group: 32 }),
+            Some(Format::Q4_0 | Format::Q8_0) if matches!(self.order, Order::Columns(_)) => {
+                Form::Other("its heads lie in another order, through its blocks")
+            }
             _ => Form::Other("its blocks are on a grid that no format of the artifact has"),
         }
     }
 
     /// Whether its rows are those of the file, in whatever order.
     fn kept(&self) -> bool {
-        self.order != Order::Transposed && self.factor == 1.0 && self.shape.len() == 2
+        let whole = !matches!(self.order, Order::Transposed | Order::Columns(_));
+        whole && self.values == Values::Kept && self.shape.len() == 2
     }
 
     /// The bytes of rows, from each piece its share, in the tensor's order.
     fn bytes(&self, file: &File, rows: Range<u64>) -> Plain<Vec<(Format, Vec<u8>)>> {
-        let Order::Paired(head) = self.order else { return self.stored(file, rows) };
+        let head = match self.order {
+            Order::Paired(head) => head,
+            Order::Rows(turns) => return self.turned(file, rows, turns),
+            _ => return self.stored(file, rows),
+        };
         // Row (head, half s, i) lies at (head, i, s); whole heads are read.
         let half = (head / 2).max(1);
         let first = rows.start / head * head;
@@ -128,6 +206,20 @@ impl Tensor {
             turned.push((format, rows.clone().flat_map(row).copied().collect()));
         }
         Ok(turned)
+    }
+
+    /// Stretches of rows that lie together.
+    fn turned(&self, file: &File, rows: Range<u64>, turns: Turns) -> Plain<Vec<(Format, Vec<u8>)>> {
+        let mut parts = Vec::new();
+        let mut from = rows.start;
+        while from < rows.end {
+            let together = |row: &u64| turns.place(*row) == turns.place(from) + (row - from);
+            let count = (from..rows.end).take_while(together).count() as u64;
+            let place = turns.place(from);
+            parts.extend(self.stored(file, place..place + count)?);
+            from += count;
+        }
+        Ok(parts)
     }
 
     fn stored(&self, file: &File, rows: Range<u64>) -> Plain<Vec<(Format, Vec<u8>)>> {
@@ -154,9 +246,14 @@ impl Tensor {
             let column = |c: u64| (0..side).map(move |r| (r * side + c) as usize);
             values = rows.flat_map(column).map(|at| values.get(at).copied().unwrap_or(0.0)).collect();
         }
-        if self.factor != 1.0 {
-            values.iter_mut().for_each(|v| *v *= self.factor);
+        if let Order::Columns(turns) = self.order {
+            let width = self.shape.iter().skip(1).product::<u64>().max(1);
+            let row = |row: &[f32]| {
+                (0..width).map(|at| row.get(turns.place(at) as usize).copied().unwrap_or(0.0)).collect::<Vec<f32>>()
+            };
+            values = values.chunks_exact(width as usize).flat_map(row).collect();
         }
+        self.values.restore(&mut values)?;
         Ok(values)
     }
 

@@ -8,7 +8,8 @@ use crate::error::Result;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
-const TOKENS: &str = "tokenizer.ggml.tokens";
+/// Texts of all tokens.
+pub(super) const TOKENS: &str = "tokenizer.ggml.tokens";
 const TYPES: &str = "tokenizer.ggml.token_type";
 const MERGES: &str = "tokenizer.ggml.merges";
 const MODEL: &str = "tokenizer.ggml.model";
@@ -16,7 +17,7 @@ const PRE: &str = "tokenizer.ggml.pre";
 
 /// `tokenizer.ggml.pre`: names, the expressions that cut text one after the other, whether a whole word that is a
 /// token is taken without merging, whether texts begin with a token unless the file says otherwise.
-const CUTS: [(&[&str], &[&str], bool, bool); 5] = [
+const CUTS: [(&[&str], &[&str], bool, bool); 6] = [
     (
         &["llama-bpe", "llama3", "llama-v3"],
         &[
@@ -29,6 +30,14 @@ const CUTS: [(&[&str], &[&str], bool, bool); 5] = [
         &["qwen2", "deepseek-r1-qwen"],
         &[
             r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ],
+        false,
+        false,
+    ),
+    (
+        &["qwen35"],
+        &[
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         ],
         false,
         false,
@@ -65,6 +74,14 @@ pub(super) struct Vocabulary<'h> {
     pub(super) tokens: Vec<&'h str>,
     /// What each is.
     pub(super) kinds: Vec<Kind>,
+}
+
+/// Texts of all tokens by id.
+///
+/// # Errors
+/// The key is missing or no list of texts.
+pub(super) fn names(header: &Header) -> Result<Vec<&str>> {
+    header.metadata.needed(TOKENS, header.metadata.texts(TOKENS)?)
 }
 
 /// A `tokenizer.json` that cuts and merges as llama.cpp does with this file.

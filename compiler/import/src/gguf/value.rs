@@ -85,6 +85,10 @@ impl Value {
         if let Value::Text(text) = self { Some(text) } else { None }
     }
 
+    fn bool(&self) -> Option<bool> {
+        if let Value::Bool(flag) = self { Some(*flag) } else { None }
+    }
+
     fn number(&self) -> Option<f64> {
         match self {
             Value::Int(n) => Some(*n as f64),
@@ -177,6 +181,11 @@ impl Metadata {
     /// A list of numbers, if given.
     pub fn floats(&self, key: &str) -> Result<Option<Vec<f64>>> {
         self.list(key, Value::number, "a list of numbers")
+    }
+
+    /// A list of true and false, if given.
+    pub fn flags(&self, key: &str) -> Result<Option<Vec<bool>>> {
+        self.list(key, Value::bool, "a list of true and false")
     }
 
     /// Every element of a list read by `read`, if the key is there.

@@ -4,7 +4,7 @@
 use super::graph::{Graph, Node};
 use super::language::{embeddings, language};
 use super::resampler::resampler;
-use super::rules::{simplify, view::View};
+use super::rules::{few_bits, simplify, view::View};
 use super::vision::vision;
 use super::walk::Walk;
 use super::weights::{Reader, Weights};
@@ -73,6 +73,9 @@ fn weights(path: &Path, config: &ModelConfig, context: u32) -> Result<Weights> {
         graph
     };
     let graph = simple(true);
+    if let Some((place, why)) = few_bits::left(&graph) {
+        return Err(ImportError::new(path, &place, why));
+    }
     match kind(&graph) {
         Some(Kind::Language) => language(path, &graph, &config.llm, context),
         Some(Kind::Embeddings) => embeddings(path, &graph, &config.llm),

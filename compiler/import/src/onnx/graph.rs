@@ -2,6 +2,7 @@
 
 use super::dtype::DType;
 use super::ops::OpDef;
+use super::quantized::Quantized;
 use super::stored::Stored;
 use super::tensor::Tensor;
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub enum Constant {
     Here(Arc<Tensor>),
     /// Weights, read when asked for.
     Stored(Stored),
+    /// The same with few bits.
+    Quantized(Arc<Quantized>),
 }
 
 impl Constant {
@@ -46,6 +49,7 @@ impl Constant {
         match self {
             Constant::Here(t) => t.shape().iter().map(|n| *n as u64).collect(),
             Constant::Stored(s) => s.shape.clone(),
+            Constant::Quantized(q) => q.shape(),
         }
     }
 
@@ -54,6 +58,7 @@ impl Constant {
         match self {
             Constant::Here(t) => t.dtype(),
             Constant::Stored(s) => s.dtype,
+            Constant::Quantized(q) => q.dtype(),
         }
     }
 
@@ -72,6 +77,7 @@ impl Constant {
                 same.map_or(self.clone(), |t| Constant::Here(Arc::new(t)))
             }
             Constant::Stored(s) => Constant::Stored(Stored { shape: shape.to_vec(), ..s.clone() }),
+            Constant::Quantized(q) => Constant::Quantized(Arc::new(q.viewed(shape))),
         }
     }
 
@@ -83,6 +89,7 @@ impl Constant {
         match self {
             Constant::Here(t) => Ok(t.clone()),
             Constant::Stored(s) => s.load().map(Arc::new),
+            Constant::Quantized(q) => q.load().map(Arc::new),
         }
     }
 }

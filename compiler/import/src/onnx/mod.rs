@@ -12,6 +12,7 @@ pub mod language;
 mod layout;
 pub mod ops;
 mod patches;
+pub mod quantized;
 pub mod read;
 mod resampler;
 pub mod rules;

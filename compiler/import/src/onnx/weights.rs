@@ -3,7 +3,7 @@
 use super::dtype::DType;
 use super::graph::Constant;
 use super::tensor::{Data, Why};
-use crate::checkpoint::Rows;
+use crate::checkpoint::{Form, Rows};
 use crate::safetensors::TensorEntry;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -54,6 +54,8 @@ impl Part {
         let data = match (&self.constant, self.turned) {
             (Constant::Stored(stored), false) => stored.rows(begin, end)?,
             (Constant::Stored(stored), true) => turned(stored.columns(begin, end)?, (end - begin) as usize),
+            (Constant::Quantized(q), false) => q.rows(begin, end)?,
+            (Constant::Quantized(q), true) => turned(q.columns(begin..end)?, (end - begin) as usize),
             (Constant::Here(tensor), turned) => {
                 let upright = if turned { tensor.transposed(&[1, 0])? } else { (**tensor).clone() };
                 let width = self.extents()[1];
@@ -119,6 +121,11 @@ impl Weight {
         found.ok_or_else(|| "has no data".into())
     }
 
+    /// Whether any part is kept as whole numbers.
+    fn quantized(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part.constant, Constant::Quantized(_)))
+    }
+
     /// Rows `begin..end`, as f32.
     ///
     /// # Errors
@@ -171,6 +178,13 @@ impl Reader {
 impl Rows for Reader {
     fn path(&self, entry: &TensorEntry) -> &Path {
         self.files.get(entry.file).map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    fn form(&self, entry: &TensorEntry) -> Form {
+        match self.weights.get(&entry.name) {
+            Some(weight) if weight.quantized() => Form::Other("its whole numbers are on a grid of their own"),
+            _ => Form::Float,
+        }
     }
 
     fn read(&self, entry: &TensorEntry, begin: u64, end: u64) -> Why<Vec<f32>> {

@@ -170,6 +170,7 @@ impl Seen<'_> {
                 _ => Some(DType::F32),
             },
             "OneHot" => self.fact(2)?.dtype,
+            "DequantizeLinear" if !self.node.attrs.contains_key("output_dtype") => self.fact(1)?.dtype,
             "DequantizeLinear" | "QuantizeLinear" | "DynamicQuantizeLinear" => None,
             "MatMulInteger" => Some(DType::I32),
             // Means, masks and places have a type of their own.

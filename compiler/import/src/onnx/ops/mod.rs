@@ -14,7 +14,7 @@ mod indexing;
 mod layout;
 mod matmul;
 mod norm;
-mod quantize;
+pub mod quantize;
 mod reduce;
 mod resize;
 mod scan;

@@ -6,32 +6,51 @@ use crate::onnx::tensor::{Tensor, Why, axis, count};
 
 type Out = Why<Vec<Tensor>>;
 
-/// For each element of `x` the place of its scale: one for all, one for each place of an axis, or one for each block.
-fn places(call: &Call, x: &Tensor, scale: &Tensor) -> Why<Vec<usize>> {
-    if scale.len() == 1 && scale.rank() < 2 {
-        return Ok(vec![0; x.len()]);
-    }
-    let along = axis(call.int("axis", 1), x.rank())?;
-    let (n, inner) = (x.shape()[along], count(&x.shape()[along + 1..])?);
-    if scale.rank() == 1 {
-        let fits = scale.len() == n;
-        let place = |i: usize| i / inner.max(1) % n.max(1);
-        return if fits { Ok((0..x.len()).map(place).collect()) } else { Err(unfit(x, scale)) };
-    }
-    let block = usize::try_from(call.int("block_size", 0)).ok().filter(|b| *b > 0).ok_or_else(|| unfit(x, scale))?;
-    let blocks = n.div_ceil(block);
-    let mut wanted = x.shape().to_vec();
-    wanted[along] = blocks;
-    if scale.shape() != wanted {
-        return Err(unfit(x, scale));
-    }
-    let (n, inner) = (n.max(1), inner.max(1));
-    let place = |i: usize| (i / inner / n * blocks + i / inner % n / block) * inner + i % inner;
-    Ok((0..x.len()).map(place).collect())
+/// Which scale an element has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// Places of the axis that scales differ along, and elements behind each.
+    axis: [usize; 2],
+    /// Places that share a scale, where scales have the axes of the numbers.
+    block: Option<usize>,
 }
 
-fn unfit(x: &Tensor, scale: &Tensor) -> String {
-    format!("scales {:?} for {:?}", scale.shape(), x.shape())
+impl Grid {
+    /// Scales for a tensor of that shape: one for all, one for each place of an axis, or one for each block.
+    pub fn of(shape: &[usize], scale: &[usize], along: i64, block: i64) -> Why<Grid> {
+        if scale.len() < 2 && scale.iter().product::<usize>() == 1 {
+            return Ok(Grid { axis: [1, usize::MAX], block: None });
+        }
+        let unfit = || format!("scales {scale:?} for {shape:?}");
+        let along = axis(along, shape.len())?;
+        let (n, inner) = (shape[along], count(&shape[along + 1..])?);
+        if let [scales] = scale {
+            let grid = Grid { axis: [n.max(1), inner.max(1)], block: None };
+            return if *scales == n { Ok(grid) } else { Err(unfit()) };
+        }
+        let block = usize::try_from(block).ok().filter(|b| *b > 0).ok_or_else(unfit)?;
+        let mut wanted = shape.to_vec();
+        wanted[along] = n.div_ceil(block);
+        if scale != wanted {
+            return Err(unfit());
+        }
+        Ok(Grid { axis: [n.max(1), inner.max(1)], block: Some(block) })
+    }
+
+    /// Where the scale of element `i` is.
+    pub fn place(&self, i: usize) -> usize {
+        let [n, inner] = self.axis;
+        match self.block {
+            None => i / inner % n,
+            Some(block) => (i / inner / n * n.div_ceil(block) + i / inner % n / block) * inner + i % inner,
+        }
+    }
+}
+
+/// For each element of `x` the place of its scale.
+fn places(call: &Call, x: &Tensor, scale: &Tensor) -> Why<Vec<usize>> {
+    let grid = Grid::of(x.shape(), scale.shape(), call.int("axis", 1), call.int("block_size", 0))?;
+    Ok((0..x.len()).map(|i| grid.place(i)).collect())
 }
 
 /// Zero points beside their scales.

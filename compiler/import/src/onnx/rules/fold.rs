@@ -1,5 +1,6 @@
 //! Before the rules: what can be computed now is computed, what does nothing is left out.
 
+use super::few_bits;
 use super::view::{View, input, ints};
 use crate::onnx::eval::{Known, apply};
 use crate::onnx::graph::{Attr, Constant, Graph, Node, ValueId};
@@ -70,7 +71,13 @@ fn known(graph: &Graph, facts: &Facts, node: &Node) -> Option<Vec<(ValueId, Cons
     let inputs = node.inputs.iter().flatten();
     let ready = inputs.clone().all(|id| graph.constants.contains_key(id) && small(id));
     // Weights that are turned or converted stay where they are.
-    let weight = inputs.clone().any(|id| matches!(graph.constants.get(id), Some(Constant::Stored(_))));
+    let far = |id| matches!(graph.constants.get(id), Some(Constant::Stored(_) | Constant::Quantized(_)));
+    let weight = inputs.clone().any(far);
+    if weight && node.op.name == "DequantizeLinear" {
+        // One that does not fit stays a node, which is refused by its name.
+        let made = few_bits::weight(graph, node)?.ok()?;
+        return Some(vec![((*node.outputs.first()?)?, Constant::Quantized(Arc::new(made)))]);
+    }
     if !ready || weight || !(node.outputs.iter().flatten().all(small) || bounded(graph, node)) {
         return None;
     }

@@ -5,6 +5,7 @@
 
 mod attention;
 mod columns;
+pub mod few_bits;
 mod fold;
 mod gelu;
 mod layer_norm;
