@@ -23,6 +23,22 @@ fn the_search_ends_near_the_optimum_with_a_tenth_of_the_runs() {
     }
 }
 
+/// Others have the device all the time, and it has few runs: their times count for want of better ones.
+#[test]
+fn a_device_that_is_never_quiet_is_tuned_all_the_same() {
+    let sim = Sim::new("apple-m1", 1).expect("a device");
+    let hello = sim.hello().clone();
+    for budget in [3, 48] {
+        let mut seconds = 2.0;
+        let mut measure = |_: &Setting| {
+            seconds *= 0.99;
+            Ok(Some(Run { seconds, disturbed: true }))
+        };
+        let found = assign::search(&hello, "vision", budget, &[], &mut measure).expect("something ran");
+        assert!(found.seconds.is_finite() && found.default_seconds.is_finite() && found.runs <= budget, "{found:?}");
+    }
+}
+
 /// Others meet each candidate's first run, and the system tells: the times of these runs must count for nothing.
 #[test]
 fn runs_that_others_disturbed_are_made_again() {

@@ -80,6 +80,8 @@ struct Search<'a> {
     disturbed: Vec<Setting>,
     /// What others disturbed, as the system tells, and what crashed for the first time: to run again.
     void: Vec<Setting>,
+    /// What runs took that others disturbed.
+    noisy: Vec<(Setting, f64)>,
     curve: Vec<f64>,
     measure: &'a mut Measure<'a>,
 }
@@ -106,6 +108,7 @@ pub fn search<'a>(
         failed: vec![],
         disturbed: vec![],
         void: vec![],
+        noisy: vec![],
         curve: vec![],
         measure,
     };
@@ -137,7 +140,10 @@ impl Search<'_> {
         self.runs += 1;
         let run = (self.measure)(setting)?;
         match run {
-            Some(run) if !discard && run.disturbed => self.void.push(setting.clone()),
+            Some(run) if !discard && run.disturbed => {
+                self.void.push(setting.clone());
+                self.noisy.push((setting.clone(), run.seconds));
+            }
             Some(run) if !discard => self.times.entry(setting.clone()).or_default().push(run.seconds),
             // A crash may be chance; two are not.
             None if !self.times.contains_key(setting) => {
@@ -250,7 +256,11 @@ impl Search<'_> {
         }
     }
 
-    fn found(self, default: &Setting, settled: bool) -> Result<Found> {
+    fn found(mut self, default: &Setting, settled: bool) -> Result<Found> {
+        // Others never let go of the device: what they disturbed is all there is, and it counts for all alike.
+        if !self.times.contains_key(default) {
+            self.noisy.drain(..).for_each(|(setting, seconds)| self.times.entry(setting).or_default().push(seconds));
+        }
         let best = self.best().ok_or_else(|| {
             mcv_ir::Error::unsupported(format!("phase {}: not one candidate ran; see the notes above", self.phase))
         })?;
