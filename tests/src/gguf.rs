@@ -34,6 +34,14 @@ pub struct Tensor {
     pub bytes: Vec<u8>,
 }
 
+impl Tensor {
+    /// One number all over, in F32.
+    pub fn filled(name: &str, shape: &[u64], value: f32) -> Self {
+        let bytes = value.to_le_bytes().repeat(shape.iter().product::<u64>() as usize);
+        Tensor { name: name.into(), shape: shape.to_vec(), format: 0, bytes }
+    }
+}
+
 /// A file before it is written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Gguf {
@@ -129,6 +137,12 @@ impl Gguf {
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.keys.retain(|(k, _)| k != key);
         self.keys.push((key.to_string(), value.into()));
+    }
+
+    /// Puts another tensor where the one of its name is.
+    pub fn replace(&mut self, tensor: Tensor) {
+        let place = self.tensors.iter_mut().find(|t| t.name == tensor.name).expect("the tensor");
+        *place = tensor;
     }
 
     /// The whole file, version 3.

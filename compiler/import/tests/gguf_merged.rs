@@ -8,11 +8,6 @@ mod support;
 use gguf::{Gguf, Tensor, Value};
 use mcv_import::{Form, Imported};
 
-fn tensor(name: &str, shape: &[u64], value: f32) -> Tensor {
-    let bytes = value.to_le_bytes().repeat(shape.iter().product::<u64>() as usize);
-    Tensor { name: name.into(), shape: shape.to_vec(), format: 0, bytes }
-}
-
 /// A layer of linear attention (two key heads, four value heads), one of full attention, a block that guesses ahead.
 fn llm() -> Gguf {
     let mut file = Gguf::default();
@@ -42,7 +37,7 @@ fn llm() -> Gguf {
     file.set("qwen35.rope.freq_base", Value::F32(1e7));
     vocabulary(&mut file);
     file.tensors = [("token_embd.weight", &[16, 64][..], 0.0), ("output_norm.weight", &[64], 1.0)]
-        .map(|(name, shape, value)| tensor(name, shape, value))
+        .map(|(name, shape, value)| Tensor::filled(name, shape, value))
         .into();
     for block in 0..3 {
         for (name, shape) in [
@@ -52,7 +47,7 @@ fn llm() -> Gguf {
             ("ffn_up.weight", &[96, 64]),
             ("ffn_down.weight", &[64, 96]),
         ] {
-            file.tensors.push(tensor(&format!("blk.{block}.{name}"), shape, 1.0));
+            file.tensors.push(Tensor::filled(&format!("blk.{block}.{name}"), shape, 1.0));
         }
     }
     for (name, shape) in [
@@ -66,7 +61,7 @@ fn llm() -> Gguf {
         ("attn_qkv.weight", &[192, 64]),
         ("attn_gate.weight", &[128, 64]),
     ] {
-        file.tensors.push(tensor(&format!("blk.0.{name}"), shape, -1.0));
+        file.tensors.push(Tensor::filled(&format!("blk.0.{name}"), shape, -1.0));
     }
     for block in 1..3 {
         for (name, shape) in [
@@ -77,10 +72,10 @@ fn llm() -> Gguf {
             ("attn_q_norm.weight", &[32]),
             ("attn_k_norm.weight", &[32]),
         ] {
-            file.tensors.push(tensor(&format!("blk.{block}.{name}"), shape, 0.5));
+            file.tensors.push(Tensor::filled(&format!("blk.{block}.{name}"), shape, 0.5));
         }
     }
-    file.tensors.push(tensor("blk.2.nextn.eh_proj.weight", &[64, 128], 0.0));
+    file.tensors.push(Tensor::filled("blk.2.nextn.eh_proj.weight", &[64, 128], 0.0));
     file
 }
 
@@ -139,10 +134,10 @@ fn mmproj() -> Gguf {
         ("mm.up", &[128, 128]),
         ("mm.down", &[64, 128]),
     ] {
-        file.tensors.push(tensor(&format!("{name}.weight"), shape, 0.0));
-        file.tensors.push(tensor(&format!("{name}.bias"), &shape[..1], 0.0));
+        file.tensors.push(Tensor::filled(&format!("{name}.weight"), shape, 0.0));
+        file.tensors.push(Tensor::filled(&format!("{name}.bias"), &shape[..1], 0.0));
     }
-    file.tensors.push(tensor("v.position_embd.weight", &[64, 32], 0.0));
+    file.tensors.push(Tensor::filled("v.position_embd.weight", &[64, 32], 0.0));
     file
 }
 
@@ -162,8 +157,7 @@ fn without(file: &mut Gguf, key: &str) {
 }
 
 fn reshape(file: &mut Gguf, name: &str, shape: &[u64]) {
-    let place = file.tensors.iter_mut().find(|t| t.name == name).expect("the tensor");
-    *place = tensor(name, shape, -1.0);
+    file.replace(Tensor::filled(name, shape, -1.0));
 }
 
 #[test]
@@ -224,7 +218,7 @@ fn keys_that_are_missing_or_not_understood() {
         (|a, _| a.set("qwen35.rope.dimension_count", Value::U32(64)), &["qwen35.rope.dimension_count", "to 32"]),
         (|a, _| without(a, "qwen35.rope.dimension_count"), &["qwen35.rope.dimension_count", "missing"]),
         (|a, _| a.set("qwen35.rope.scaling.type", "longrope"), &["qwen35.rope.scaling.type", "supported: none"]),
-        (|a, _| a.tensors.push(tensor("rope_freqs.weight", &[16], 1.0)), &["rope.scaling.type", "rope_freqs"]),
+        (|a, _| a.tensors.push(Tensor::filled("rope_freqs.weight", &[16], 1.0)), &["rope.scaling.type", "rope_freqs"]),
         (
             |a, _| a.set("qwen35.attention.recurrent_layers", Value::Bools(vec![true])),
             &["qwen35.attention.recurrent_layers", "1 entries for 3"],
@@ -275,9 +269,9 @@ fn files_that_were_not_made_for_each_other() {
 fn tensors_that_do_not_fit() {
     type Case = (fn(&mut Gguf, &mut Gguf), &'static [&'static str]);
     let cases: [Case; 9] = [
-        (|a, _| a.tensors.push(tensor("blk.0.ssm_d", &[4], 0.0)), &["tensor blk.0.ssm_d", "no place"]),
-        (|a, _| a.tensors.push(tensor("blk.3.ssm_a", &[4], 0.0)), &["tensor blk.3.ssm_a", "no place"]),
-        (|a, _| a.tensors.push(tensor("blk.1.ssm_a", &[4], 0.0)), &["tensor blk.1.ssm_a", "no place"]),
+        (|a, _| a.tensors.push(Tensor::filled("blk.0.ssm_d", &[4], 0.0)), &["tensor blk.0.ssm_d", "no place"]),
+        (|a, _| a.tensors.push(Tensor::filled("blk.3.ssm_a", &[4], 0.0)), &["tensor blk.3.ssm_a", "no place"]),
+        (|a, _| a.tensors.push(Tensor::filled("blk.1.ssm_a", &[4], 0.0)), &["tensor blk.1.ssm_a", "no place"]),
         (|a, _| a.tensors.retain(|t| t.name != "blk.0.ssm_a"), &["linear_attn.A_log is missing"]),
         (|a, _| reshape(a, "blk.0.attn_qkv.weight", &[190, 64]), &["in_proj_qkv.weight has shape"]),
         (|a, _| reshape(a, "blk.0.ssm_out.weight", &[64, 96]), &["out_proj.weight has shape"]),
@@ -299,7 +293,7 @@ fn numbers_that_the_converter_never_writes() {
     for value in [0.0, 1.0, f32::NAN, f32::NEG_INFINITY] {
         let rates = |a: &mut Gguf| {
             let place = a.tensors.iter_mut().find(|t| t.name == "blk.0.ssm_a").expect("the tensor");
-            *place = tensor("blk.0.ssm_a", &[4], value);
+            *place = Tensor::filled("blk.0.ssm_a", &[4], value);
         };
         let (_dir, model) = import(|a, _| rates(a)).expect("numbers are read later");
         let entry = model.checkpoint.tensor("llm.model.layers.0.linear_attn.A_log").expect("there");

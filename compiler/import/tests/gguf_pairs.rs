@@ -10,10 +10,8 @@ use mcv_import::{Form, Imported};
 use mcv_ir::Elem;
 use std::path::Path;
 
-/// Zeros in F32.
 fn zeros(name: &str, shape: &[u64]) -> Tensor {
-    let bytes = vec![0; shape.iter().product::<u64>() as usize * 4];
-    Tensor { name: name.into(), shape: shape.to_vec(), format: 0, bytes }
+    Tensor::filled(name, shape, 0.0)
 }
 
 /// The smallest language model of 2.6, in qwen2's names.
@@ -151,8 +149,7 @@ fn refusal(spoil: impl Fn(&mut Gguf, &mut Gguf)) -> String {
 }
 
 fn reshape(file: &mut Gguf, name: &str, shape: &[u64]) {
-    let place = file.tensors.iter_mut().find(|t| t.name == name).expect("the tensor");
-    *place = zeros(name, shape);
+    file.replace(zeros(name, shape));
 }
 
 #[test]
