@@ -11,13 +11,18 @@ use mcv_ir::{Elem, Error, Kernel, Pointwise, Result};
 const BLOCK_ROWS: u32 = 64;
 const BLOCK_PANELS: u32 = 4;
 const BLOCK_TILED_ROWS: u32 = 256;
-const BLOCK_PAIRS: u32 = 4;
+const BLOCK_PAIRS: u32 = 8;
+/// Values of K that tiles take at a time, as bf16 and as bytes: 32 rows and a pair of panels of them lie in the nearest
+/// cache.
+const TILED_VALUES: u32 = 256;
+const TILED_BYTES: u32 = 640;
 
 /// Emits the functions.
 pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule) -> Result<String> {
     let weight = kernel.args.get(1).ok_or_else(|| Error::bug("matmul without weights"))?;
     let shape = Shape::new(kernel, isa, schedule);
-    let mut text = fill(include_str!("c/matmul_put.c"), &put_function(kernel)?);
+    let put = if shape.tiles { include_str!("c/matmul_put_inline.c") } else { include_str!("c/matmul_put.c") };
+    let mut text = fill(put, &put_function(kernel)?);
     let tile = match weight.elem {
         Elem::Q8 { .. } if weights::long(weight) => isa.product.long,
         Elem::Q4 { .. } => isa.product.nibbles.unwrap_or(isa.product.grouped),
@@ -103,7 +108,8 @@ impl Shape {
             ("row_loops", self.row_loops()),
             ("panel_loops", self.panel_loops()),
             ("tiled", if self.tiles { TILED } else { "" }.into()),
-            ("sixteen_bits", ["0x4B400000"; 16].join(", ")),
+            ("tile_values", (16 * TILED_VALUES).to_string()),
+            ("tile_bytes", (16 * TILED_BYTES).to_string()),
             ("most_pairs", BLOCK_PAIRS.to_string()),
             ("pair_count", if self.gated { "(int)(p_end - p)" } else { "(int)((p_end - p + 1) / 2)" }.into()),
             ("pair_panel", if self.gated { GATED_PAIR } else { PAIR }.into()),
@@ -117,7 +123,11 @@ impl Shape {
 
     /// Panels a unit covers at most, of the left half where there are two.
     fn block_panels(&self) -> u32 {
-        if self.tiles && !self.gated { 2 * BLOCK_PAIRS } else { BLOCK_PANELS }
+        match (self.tiles, self.gated) {
+            (true, false) => 2 * BLOCK_PAIRS,
+            (true, true) => BLOCK_PAIRS,
+            (false, _) => BLOCK_PANELS,
+        }
     }
 
     /// Rows a unit covers at most. By tiles more than else: weights are unpacked once a unit.
@@ -183,11 +193,16 @@ const TILED: &str = "m = @symbol@_tiled(c, &state, m, m_end, p, p_end);";
 /// Two panels of a step p to `p_end`: neighbours, the last one with itself.
 const PAIR: &str = "p + 2 * q, mcv_min(p + 2 * q + 1, p_end - 1)";
 const PAIR_PUT: &str = "\
-@symbol@_put(c, left, row, (p + 2 * q) * 16);
-if (p + 2 * q + 1 < p_end) @symbol@_put(c, right, row, (p + 2 * q + 1) * 16);";
+if ((p + 2 * q + 2) * 16 <= N) {
+    @symbol@_finished(c, left, row, (p + 2 * q) * 16, 16);
+    @symbol@_finished(c, right, row, (p + 2 * q + 1) * 16, 16);
+} else {
+    @symbol@_put(c, left, row, (p + 2 * q) * 16);
+    if (p + 2 * q + 1 < p_end) @symbol@_put(c, right, row, (p + 2 * q + 1) * 16);
+}";
 /// Of the left and the right half.
 const GATED_PAIR: &str = "p + q, p + q + panels";
-const GATED_PAIR_PUT: &str = "@symbol@_put(c, left, right, row, (p + q) * 16);";
+const GATED_PAIR_PUT: &str = "@symbol@_finished(c, left, right, row, (p + q) * 16, 16);";
 
 /// Rows of two floats beside their bytes where they are quantized.
 const NEAR: &str = "\
@@ -219,6 +234,7 @@ fn put_function(kernel: &Kernel) -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
         ("epilogue", text),
         ("lanes", if gate.is_some() { "vf v, vf u" } else { "vf v" }.into()),
+        ("lane_names", if gate.is_some() { "v, u" } else { "v" }.into()),
         ("width", if gate.is_some() { "N / 2" } else { "N" }.into()),
         ("result", kernel.args.len().to_string()),
     ])

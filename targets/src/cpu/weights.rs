@@ -40,8 +40,8 @@ fn four_bits(group: u16, ahead: u32) -> Values {
     let unpack = [
         format!("MCV_UNROLL for (int j = 0; j < {steps}; j++) {{"),
         "    const vb raw = vb_load(w + 32 + 64 * j);".into(),
-        "    vb_store(to + 64 * j, vb_less(vb_low4(raw), 8));".into(),
-        format!("    vb_store(to + 64 * ({steps} + j), vb_less(vb_high4(raw), 8));"),
+        "    bf_nibbles(to + 64 * j, raw, scale, less);".into(),
+        format!("    bf_nibbles(to + {} + 64 * j, vi_down(raw, 4), scale, less);", 8 * group),
         "}".into(),
     ];
     let octet_dot = [
@@ -57,6 +57,7 @@ fn four_bits(group: u16, ahead: u32) -> Values {
         ("zero", "8".into()),
         ("dot", format!("dot4_small(dot4_small(dot[r][p], vb_low4(raw), x), vb_high4(raw), x + {half})")),
         ("unpack", unpack.join("\n")),
+        ("least", "-136.0f".into()),
     ]);
     values
 }
@@ -70,12 +71,13 @@ fn eight_bits(group: u16, ahead: u32) -> Values {
         ("octet_columns", "column[j] = octet_bytes(raw);".into()),
         ("dot", "dot4(dot[r][p], raw, x)".into()),
         ("unpack", EIGHT_BITS.replace("@steps@", &(group / 4).to_string())),
+        ("least", "-32896.0f".into()),
     ]);
     values
 }
 
 const EIGHT_BITS: &str =
-    "MCV_UNROLL for (int j = 0; j < @steps@; j++) vb_store(to + 64 * j, vb_less(vb_load(w + 32 + 64 * j), 128));";
+    "MCV_UNROLL for (int j = 0; j < @steps@; j++) bf_bytes(to + 64 * j, vb_load(w + 32 + 64 * j), scale, less);";
 
 /// Groups of 32, 64 or 128.
 fn short(group: u16, bytes: u32, ahead: u32) -> Values {
@@ -86,7 +88,6 @@ fn short(group: u16, bytes: u32, ahead: u32) -> Values {
         ("group", group.to_string()),
         ("row_bytes", format!("mcv_div_up(K, {group}) * {}", group + 8)),
         ("group_bytes", bytes.to_string()),
-        ("depth", group.min(64).to_string()),
         ("prefetch", if ahead == 0 { String::new() } else { prefetch }),
     ]
 }

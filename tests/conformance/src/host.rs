@@ -71,6 +71,10 @@ impl Runner for HostRunner {
         self.level == "amx"
     }
 
+    fn rounds_products(&self) -> bool {
+        self.level == "amx"
+    }
+
     fn updated(&self, job: &Job, port: usize) -> Option<Result<Vec<u8>, String>> {
         Some(self.call(job).map(|(mut args, _)| args.swap_remove(port)))
     }

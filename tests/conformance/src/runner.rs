@@ -53,6 +53,10 @@ pub trait Runner {
     fn sums_in_halves(&self) -> bool {
         false
     }
+    /// Whether products by groups round what they multiply to bf16.
+    fn rounds_products(&self) -> bool {
+        false
+    }
     /// Bytes of the result after the call.
     fn run(&self, job: &Job) -> Result<Vec<u8>, String>;
     /// Bytes of argument `port` after the call, where the runner can tell.

@@ -1,88 +1,67 @@
-/* Sums begin at the bits of 1.5 * 2^23 as a float, so that they are floats when they end. */
-MCV_ALIGNED static const int32_t @symbol@_bits[16] = {@sixteen_bits@};
+/* 16 channels' values of a group, scaled and rounded to bf16, as pairs: 32 of each channel a tile. */
+MCV_INLINE void @symbol@_unpack(const char *w, uint16_t *to) {
+    const vf scale = vf_load_f16((const uint16_t *)w), less = vf_mul(scale, vf_set(@least@));
+    @unpack@
+}
 
-/* A tile's sums of one or two groups, a group's tiles being 1024 apart, scaled and added to `acc`. What a product
-   with 1.5 * 2^23 has too much is exact: 11 bits of scale times two. */
-MCV_INLINE void @symbol@_scale(const float *sums, const float *channel, const char *scales, int64_t stride, float *acc, int rows, const int GROUPS) {
-    vf factor[2], excess[2];
-    MCV_UNROLL for (int g = 0; g < GROUPS; g++) {
-        factor[g] = vf_load(channel + 32 * g);
-        excess[g] = vf_mul(factor[g], vf_set(-12582912.0f));
-    }
-    for (int r = 0; r < rows; r++, scales += stride) {
-        vf sum = vf_load(acc + 16 * r);
-        MCV_UNROLL for (int g = 0; g < GROUPS; g++)
-            sum = vf_fma(vf_fma(vf_load(sums + 1024 * g + 16 * r), factor[g], excess[g]), vf_set(mcv_load_f32(scales + 4 * g)), sum);
-        vf_store(acc + 16 * r, sum);
+/* Values k to k_end of rows m to m + live, the same: 32 of 16 rows a tile. */
+MCV_INLINE void @symbol@_widen(const mcv_call *c, int64_t k, int64_t k_end, int64_t m, int live, uint16_t *to) {
+    @sizes@
+    const int64_t groups = mcv_div_up(K, @group@);
+    for (int r = 0; r < live; r++) {
+        const int8_t *x = (const int8_t *)MCV_ROW(0, m + r);
+        const float *scales = (const float *)(x + groups * @group@);
+        uint16_t *row = to + r / 16 * @tile_values@ + r % 16 * 32;
+        for (int64_t i = k; i < k_end; i += 32, row += 512) {
+            const vf scale = vf_set(scales[i / @group@]);
+            vb_store(row, bf_join(bf_round(vf_mul(vf_load_i8(x + i), scale)), bf_round(vf_mul(vf_load_i8(x + i + 16), scale))));
+        }
     }
 }
 
-/* `live` rows of x from m on, more than 16 if TALL, times two panels, whose groups from `first` on are unpacked in
-   `bytes`. Loads run ahead of stores and stores follow their products late: the unit does neither out of order. */
-MCV_INLINE void @symbol@_chunk(const mcv_call *c, amx_state *t, const int8_t *bytes, const float *channel, int count, int64_t first, int64_t m, int live, float *acc, const int TALL) {
-    @sizes@
-    const int depth = @depth@, parts = @group@ / depth;
-    const int64_t groups = mcv_div_up(K, @group@), stride = c->arg[0].stride;
-    const char *x = MCV_ROW(0, m) + first * @group@, *scales = MCV_ROW(0, m) + groups * @group@ + 4 * first;
-    const int upper = live < 16 ? live : 16, lower = live - upper;
-    MCV_ALIGNED float sums[2][2 * 1024];
-    float *before = sums[1];
-    amx_load(t, 4, x, stride);
-    amx_load(t, 6, bytes, 64);
-    amx_load(t, 7, bytes + 16 * @group@, 64);
-    for (int step = 0; step <= (count + 1) / 2; step++)
-        MCV_UNROLL for (int half = 0; half < 2; half++) {
-            const int b = 2 * step + half;
-            if (b < count) {
-                float *to = sums[step % 2] + 1024 * half;
-                amx_load(t, 0, @symbol@_bits, 0);
-                amx_load(t, 1, @symbol@_bits, 0);
-                MCV_UNROLL for (int part = 0; part < parts; part++) {
-                    const int at = b * parts + part, next = at + 1 < count * parts ? at + 1 : at;
-                    const int8_t *ahead = bytes + next / parts * 32 * @group@ + next % parts * 16 * depth;
-                    amx_dot(t, 0, 4, 6);
-                    amx_dot(t, 1, 4, 7);
-                    if (TALL) {
-                        amx_load(t, 5, x + 16 * stride + at * depth, stride);
-                        if (part == 0) {
-                            amx_store(t, 2, before + 512, 64);
-                            amx_store(t, 3, before + 768, 64);
-                            amx_load(t, 2, @symbol@_bits, 0);
-                            amx_load(t, 3, @symbol@_bits, 0);
-                        }
-                        amx_dot(t, 2, 5, 6);
-                        amx_dot(t, 3, 5, 7);
-                    }
-                    amx_load(t, 4, x + next * depth, stride);
-                    amx_load(t, 6, ahead, 64);
-                    amx_load(t, 7, ahead + 16 * @group@, 64);
-                }
-                amx_store(t, 0, to, 64);
-                amx_store(t, 1, to + 256, 64);
-                before = to;
-            } else if (TALL && b == count) {
-                amx_store(t, 2, before + 512, 64);
-                amx_store(t, 3, before + 768, 64);
-            }
-            if (step == 0) continue;
-            const int done = 2 * (step - 1);
-            const float *from = sums[(step - 1) % 2];
-            MCV_UNROLL for (int i = 0; i < 2; i++) {
-                const int tile = TALL ? 2 * half + i : half, rows = tile < 2 ? upper : lower;
-                if (!TALL && i) break;
-                const char *scale = scales + 4 * done + tile / 2 * 16 * stride;
-                const float *left = channel + 32 * done + tile % 2 * 16;
-                if (done + 1 < count) @symbol@_scale(from + 256 * tile, left, scale, stride, acc + 256 * tile, rows, 2);
-                else @symbol@_scale(from + 256 * tile, left, scale, stride, acc + 256 * tile, rows, 1);
-            }
+/* `steps` tiles of rows, 32 rows if TALL, else 16, times two panels, added to `acc`. */
+MCV_INLINE void @symbol@_chunk(amx_state *t, const uint16_t *rows, const uint16_t *columns, int64_t steps, int first, float *acc, const int TALL) {
+    if (first) {
+        amx_zero(t, 0);
+        amx_zero(t, 1);
+        if (TALL) {
+            amx_zero(t, 2);
+            amx_zero(t, 3);
         }
+    } else {
+        amx_load(t, 0, acc, 64);
+        amx_load(t, 1, acc + 256, 64);
+        if (TALL) {
+            amx_load(t, 2, acc + 512, 64);
+            amx_load(t, 3, acc + 768, 64);
+        }
+    }
+    for (int64_t s = 0; s < steps; s++, rows += 512, columns += 512) {
+        amx_load(t, 4, rows, 64);
+        amx_load(t, 6, columns, 64);
+        amx_load(t, 7, columns + @tile_values@, 64);
+        amx_dot_bf16(t, 0, 4, 6);
+        amx_dot_bf16(t, 1, 4, 7);
+        if (TALL) {
+            amx_load(t, 5, rows + @tile_values@, 64);
+            amx_dot_bf16(t, 2, 5, 6);
+            amx_dot_bf16(t, 3, 5, 7);
+        }
+    }
+    amx_store(t, 0, acc, 64);
+    amx_store(t, 1, acc + 256, 64);
+    if (TALL) {
+        amx_store(t, 2, acc + 512, 64);
+        amx_store(t, 3, acc + 768, 64);
+    }
 }
 
 /* Finishes and stores rows m to m + live. */
 MCV_INLINE void @symbol@_finish(const mcv_call *c, int64_t m, int live, int64_t p, int64_t p_end, const float *acc) {
+    @sizes@
     const int pairs = @pair_count@;
-    for (int r = 0; r < live; r++)
-        for (int q = 0; q < pairs; q++) {
+    for (int q = 0; q < pairs; q++)
+        for (int r = 0; r < live; r++) {
             const int64_t row = m + r;
             const float *sum = acc + 1024 * q + r / 16 * 512 + r % 16 * 16;
             const vf left = vf_load(sum), right = vf_load(sum + 256);
@@ -90,42 +69,40 @@ MCV_INLINE void @symbol@_finish(const mcv_call *c, int64_t m, int live, int64_t 
         }
 }
 
-/* Rows m to `end` times panels p to `p_end`, as far as tiles are worth it; the first row that is left. */
+/* Rows m to `end` times panels p to `p_end`, as far as tiles are worth it; the first row that is left. A step of K of
+   all panels is unpacked once, then each 32 rows of it once. */
 MCV_OUTLINE int64_t @symbol@_tiled(const mcv_call *c, amx_state *t, int64_t m, int64_t end, int64_t p, int64_t p_end) {
     @sizes@
-    enum { CHUNK = 512 / @group@ };
-    const int64_t panels = @all_panels@, groups = mcv_div_up(K, @group@), start = m;
+    const int64_t panels = @all_panels@, groups = mcv_div_up(K, @group@), padded = groups * @group@;
+    const int64_t chunk = @tile_values@ / 16, start = m;
     const int pairs = @pair_count@;
-    MCV_ALIGNED int8_t bytes[@most_pairs@][CHUNK][2][16 * @group@];
-    MCV_ALIGNED float channel[@most_pairs@][CHUNK][2][16], acc[@block_m@ / 32][@most_pairs@][1024];
+    MCV_ALIGNED uint16_t rows[2 * @tile_values@], columns[@most_pairs@][2][@tile_values@];
+    MCV_ALIGNED float acc[@block_m@ / 32][@most_pairs@][1024];
     (void)panels;
-    for (int64_t first = 0; first < groups; first += CHUNK) {
-        const int count = (int)mcv_min(CHUNK, groups - first);
+    for (int64_t k = 0; k < padded; k += chunk) {
+        const int64_t k_end = mcv_min(padded, k + chunk);
         for (int q = 0; q < pairs; q++) {
             const int64_t panel[2] = {@pair_panel@};
             for (int side = 0; side < 2; side++) {
-                const char *w = c->arg[1].data + (panel[side] * groups + first) * @group_bytes@;
-                for (int b = 0; b < count; b++, w += @group_bytes@) {
-                    int8_t *to = bytes[q][b][side];
-                    vf_store(channel[q][b][side], vf_load_f16((const uint16_t *)w));
-                    @unpack@
-                }
+                const char *w = c->arg[1].data + (panel[side] * groups + k / @group@) * @group_bytes@;
+                uint16_t *to = columns[q][side];
+                for (int64_t i = k; i < k_end; i += @group@, w += @group_bytes@, to += 16 * @group@) @symbol@_unpack(w, to);
             }
         }
         int shaped = 0;
         for (m = start; end - m >= 8; m = mcv_min(end, m + 32)) {
             const int live = (int)mcv_min(32, end - m);
-            const amx_shapes shapes = amx_shapes_for(@depth@, live);
+            const amx_shapes shapes = amx_shapes_for(64, live);
             if (live != shaped) amx_configure(t, &shapes);
             shaped = live;
-            if (first + count == groups) @symbol@_expect(c, m, live, p, p_end);
+            @symbol@_widen(c, k, k_end, m, live, rows);
+            if (k_end == padded) @symbol@_expect(c, m, live, p, p_end);
             for (int q = 0; q < pairs; q++) {
                 float *sum = acc[(m - start) / 32][q];
-                for (int i = 0; first == 0 && i < 1024; i += 16) vf_store(sum + i, vf_set(0.0f));
-                if (live > 16) @symbol@_chunk(c, t, bytes[q][0][0], channel[q][0][0], count, first, m, live, sum, 1);
-                else @symbol@_chunk(c, t, bytes[q][0][0], channel[q][0][0], count, first, m, live, sum, 0);
+                if (live > 16) @symbol@_chunk(t, rows, columns[q][0], (k_end - k) / 32, k == 0, sum, 1);
+                else @symbol@_chunk(t, rows, columns[q][0], (k_end - k) / 32, k == 0, sum, 0);
             }
-            if (first + count == groups) @symbol@_finish(c, m, live, p, p_end, acc[(m - start) / 32][0]);
+            if (k_end == padded) @symbol@_finish(c, m, live, p, p_end, acc[(m - start) / 32][0]);
         }
     }
     return m;

@@ -1,9 +1,29 @@
-/* `live` rows of x from m on, more than 16 if TALL, times two panels, values k to k_end of K added to `acc`. */
-MCV_INLINE void @symbol@_chunk(const mcv_call *c, amx_state *t, const char *left, const char *right, int64_t k, int64_t k_end, int64_t m, int live, int32_t *acc, const int TALL) {
-    @sizes@
-    const int64_t stride = c->arg[0].stride;
-    const char *x = MCV_ROW(0, m);
-    if (k == 0) {
+/* Values k to k_end of rows m to m + live, 64 of 16 rows a tile, zeros behind the last: loads of tiles whose rows lie
+   across lines of the cache take three times as long. */
+MCV_INLINE void @symbol@_pack_rows(const mcv_call *c, int64_t k, int64_t k_end, int64_t m, int live, char *to) {
+    const int64_t whole = (k_end - k) / 64;
+    for (int r = 0; r < live; r++) {
+        const char *x = MCV_ROW(0, m + r) + k;
+        char *row = to + r / 16 * @tile_bytes@ + r % 16 * 64;
+        for (int64_t i = 0; i < whole; i++) vb_store(row + 1024 * i, vb_load(x + 64 * i));
+        if ((k_end - k) % 64) {
+            memset(row + 1024 * whole, 0, 64);
+            memcpy(row + 1024 * whole, x + 64 * whole, 32);
+        }
+    }
+}
+
+/* The same of a panel's channels. */
+MCV_INLINE void @symbol@_pack_panel(const char *w, int64_t k, int64_t k_end, char *to) {
+    const int64_t bytes = 16 * (k_end - k);
+    for (int64_t i = 0; i < bytes; i += 64) vb_store(to + i, vb_load(w + 32 + 16 * k + i));
+    if ((k_end - k) % 64) memset(to + bytes, 0, 512);
+}
+
+/* `steps` tiles of rows, 32 rows if TALL, else 16, times two panels, added to `acc`. Meanwhile `lines` of each panel a
+   step are brought near that are needed next. */
+MCV_INLINE void @symbol@_chunk(amx_state *t, const char *rows, const char *columns, int64_t steps, const char *const *next, int lines, int first, int32_t *acc, const int TALL) {
+    if (first) {
         amx_zero(t, 0);
         amx_zero(t, 1);
         if (TALL) {
@@ -18,38 +38,20 @@ MCV_INLINE void @symbol@_chunk(const mcv_call *c, amx_state *t, const char *left
             amx_load(t, 3, acc + 768, 64);
         }
     }
-    for (; k + 64 <= k_end; k += 64) {
-        amx_load(t, 4, x + k, stride);
-        amx_load(t, 6, left + 16 * k, 64);
-        amx_load(t, 7, right + 16 * k, 64);
-        amx_dot_unsigned(t, 0, 4, 6);
-        amx_dot_unsigned(t, 1, 4, 7);
-        if (TALL) {
-            amx_load(t, 5, x + 16 * stride + k, stride);
-            amx_dot_unsigned(t, 2, 5, 6);
-            amx_dot_unsigned(t, 3, 5, 7);
-        }
-    }
-    if (k < k_end) {
-        /* The last 32 values, zeros behind them. */
-        MCV_ALIGNED char rows[32][64], columns[2][16 * 64];
-        for (int r = 0; r < live; r++) {
-            memcpy(rows[r], x + r * stride + k, 32);
-            memset(rows[r] + 32, 0, 32);
-        }
-        memcpy(columns[0], left + 16 * k, 512);
-        memcpy(columns[1], right + 16 * k, 512);
-        memset(columns[0] + 512, 0, 512);
-        memset(columns[1] + 512, 0, 512);
+    for (int64_t s = 0; s < steps; s++, rows += 1024, columns += 1024) {
         amx_load(t, 4, rows, 64);
-        amx_load(t, 6, columns[0], 64);
-        amx_load(t, 7, columns[1], 64);
+        amx_load(t, 6, columns, 64);
+        amx_load(t, 7, columns + @tile_bytes@, 64);
         amx_dot_unsigned(t, 0, 4, 6);
         amx_dot_unsigned(t, 1, 4, 7);
         if (TALL) {
-            amx_load(t, 5, rows[16], 64);
+            amx_load(t, 5, rows + @tile_bytes@, 64);
             amx_dot_unsigned(t, 2, 5, 6);
             amx_dot_unsigned(t, 3, 5, 7);
+        }
+        for (int i = 0; i < lines; i++) {
+            MCV_PREFETCH(next[0] + 64 * (lines * s + i));
+            MCV_PREFETCH(next[1] + 64 * (lines * s + i));
         }
     }
     amx_store(t, 0, acc, 64);
@@ -66,18 +68,23 @@ MCV_INLINE void @symbol@_finish(const mcv_call *c, int64_t m, int live, int64_t 
     const int64_t panels = @all_panels@, group = @group@;
     const int pairs = @pair_count@;
     (void)panels;
+    float scale[32];
+    int32_t shift[32];
     for (int r = 0; r < live; r++) {
-        const int64_t row = m + r;
-        const float *s = (const float *)(MCV_ROW(0, row) + group);
-        const vi shift = vi_set(-@zero@ * mcv_whole(s[1], s[0]));
-        const vf scale = vf_set(s[0]);
-        for (int q = 0; q < pairs; q++) {
-            const int64_t panel[2] = {@pair_panel@};
+        const float *s = (const float *)(MCV_ROW(0, m + r) + group);
+        scale[r] = s[0];
+        shift[r] = -@zero@ * mcv_whole(s[1], s[0]);
+    }
+    for (int q = 0; q < pairs; q++) {
+        const int64_t panel[2] = {@pair_panel@};
+        const vf near = vf_load_f16((const uint16_t *)(c->arg[1].data + panel[0] * @group_bytes@));
+        const vf far = vf_load_f16((const uint16_t *)(c->arg[1].data + panel[1] * @group_bytes@));
+        for (int r = 0; r < live; r++) {
+            const int64_t row = m + r;
             const int32_t *sum = acc + 1024 * q + r / 16 * 512 + r % 16 * 16;
-            const vf near = vf_load_f16((const uint16_t *)(c->arg[1].data + panel[0] * @group_bytes@));
-            const vf far = vf_load_f16((const uint16_t *)(c->arg[1].data + panel[1] * @group_bytes@));
-            const vf left = vf_mul(vf_mul(vf_from(vi_add(vi_load(sum), shift)), scale), near);
-            const vf right = vf_mul(vf_mul(vf_from(vi_add(vi_load(sum + 256), shift)), scale), far);
+            const vi low = vi_set(shift[r]);
+            const vf left = vf_mul(vf_mul(vf_from(vi_add(vi_load(sum), low)), vf_set(scale[r])), near);
+            const vf right = vf_mul(vf_mul(vf_from(vi_add(vi_load(sum + 256), low)), vf_set(scale[r])), far);
             @pair_put@
         }
     }
@@ -87,26 +94,34 @@ MCV_INLINE void @symbol@_finish(const mcv_call *c, int64_t m, int live, int64_t 
    chunks, so that rows stay in the nearest cache while panels pass. */
 MCV_OUTLINE int64_t @symbol@_tiled(const mcv_call *c, amx_state *t, int64_t m, int64_t end, int64_t p, int64_t p_end) {
     @sizes@
-    const int64_t panels = @all_panels@, group = @group@, chunk = mcv_div_up(mcv_div_up(group, mcv_div_up(group, 1280)), 64) * 64, start = m;
-    const int pairs = @pair_count@;
+    const int64_t panels = @all_panels@, group = @group@, start = m;
+    const int64_t chunk = mcv_div_up(mcv_div_up(group, mcv_div_up(group, @tile_bytes@ / 16)), 64) * 64;
+    const int pairs = @pair_count@, lines = (int)mcv_div_up(16, mcv_div_up(end - start, 32));
+    MCV_ALIGNED char rows[2 * @tile_bytes@], columns[@most_pairs@][2][@tile_bytes@];
     MCV_ALIGNED int32_t acc[@block_m@ / 32][@most_pairs@][1024];
     (void)panels;
     for (int64_t k = 0; k < group; k += chunk) {
+        const int64_t k_end = mcv_min(group, k + chunk), steps = mcv_div_up(k_end - k, 64);
+        for (int q = 0; q < pairs; q++) {
+            const int64_t panel[2] = {@pair_panel@};
+            for (int side = 0; side < 2; side++) @symbol@_pack_panel(c->arg[1].data + panel[side] * @group_bytes@, k, k_end, columns[q][side]);
+        }
         int shaped = 0;
         for (m = start; end - m >= 8; m = mcv_min(end, m + 32)) {
             const int live = (int)mcv_min(32, end - m);
             const amx_shapes shapes = amx_shapes_for(64, live);
             if (live != shaped) amx_configure(t, &shapes);
             shaped = live;
-            if (k + chunk >= group) @symbol@_expect(c, m, live, p, p_end);
+            @symbol@_pack_rows(c, k, k_end, m, live, rows);
+            if (k_end == group) @symbol@_expect(c, m, live, p, p_end);
             for (int q = 0; q < pairs; q++) {
-                const int64_t panel[2] = {@pair_panel@};
-                const char *left = c->arg[1].data + panel[0] * @group_bytes@ + 32, *right = c->arg[1].data + panel[1] * @group_bytes@ + 32;
-                int32_t *sum = acc[(m - start) / 32][q];
-                if (live > 16) @symbol@_chunk(c, t, left, right, k, mcv_min(group, k + chunk), m, live, sum, 1);
-                else @symbol@_chunk(c, t, left, right, k, mcv_min(group, k + chunk), m, live, sum, 0);
+                const int64_t panel[2] = {@pair_panel@}, block = (m - start) / 32;
+                const int64_t ahead = (k_end < group ? 16 * k_end : 2 * pairs * @group_bytes@) + 64 * lines * steps * block;
+                const char *next[2] = {c->arg[1].data + panel[0] * @group_bytes@ + ahead, c->arg[1].data + panel[1] * @group_bytes@ + ahead};
+                if (live > 16) @symbol@_chunk(t, rows, columns[q][0], steps, next, lines, k == 0, acc[block][q], 1);
+                else @symbol@_chunk(t, rows, columns[q][0], steps, next, lines, k == 0, acc[block][q], 0);
             }
-            if (k + chunk >= group) @symbol@_finish(c, m, live, p, p_end, acc[(m - start) / 32][0]);
+            if (k_end == group) @symbol@_finish(c, m, live, p, p_end, acc[(m - start) / 32][0]);
         }
     }
     return m;

@@ -1,4 +1,4 @@
-/* What the tile instructions mean, as C; see "TDPBSSD", "TDPBSUD", "TDPBF16PS", "TILELOADD", "LDTILECFG" in the vendor's manual. */
+/* What the tile instructions mean, as C; see "TDPBSUD", "TDPBF16PS", "TILELOADD", "LDTILECFG" in the vendor's manual. */
 typedef struct { amx_shapes shapes; int configured; uint8_t tile[8][16][64]; } amx_state;
 
 static void amx_configure(amx_state *t, const amx_shapes *s) {
@@ -15,7 +15,7 @@ static void amx_load(amx_state *t, int tile, const void *p, int64_t stride) {
     for (int r = 0; r < t->shapes.rows[tile]; r++)
         memcpy(t->tile[tile][r], (const char *)p + r * stride, t->shapes.bytes[tile]);
 }
-static void amx_products(amx_state *t, int sums, int rows, int panel, int is_signed) {
+static void amx_dot_unsigned(amx_state *t, int sums, int rows, int panel) {
     if (!t->configured || t->shapes.rows[panel] * 4 != t->shapes.bytes[rows]) return;
     for (int m = 0; m < t->shapes.rows[sums]; m++)
         for (int n = 0; n < t->shapes.bytes[sums] / 4; n++) {
@@ -23,13 +23,11 @@ static void amx_products(amx_state *t, int sums, int rows, int panel, int is_sig
             memcpy(&sum, &t->tile[sums][m][4 * n], 4);
             for (int k = 0; k < t->shapes.bytes[rows]; k++) {
                 const uint8_t weight = t->tile[panel][k / 4][4 * n + k % 4];
-                sum += (int8_t)t->tile[rows][m][k] * (is_signed ? (int8_t)weight : (int32_t)weight);
+                sum += (int8_t)t->tile[rows][m][k] * (int32_t)weight;
             }
             memcpy(&t->tile[sums][m][4 * n], &sum, 4);
         }
 }
-static void amx_dot(amx_state *t, int sums, int rows, int panel) { amx_products(t, sums, rows, panel, 1); }
-static void amx_dot_unsigned(amx_state *t, int sums, int rows, int panel) { amx_products(t, sums, rows, panel, 0); }
 static float amx_bf16(const uint8_t *p) {
     uint32_t bits = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 24;
     float x;

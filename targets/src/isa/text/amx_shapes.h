@@ -18,7 +18,8 @@ MCV_INLINE amx_shapes amx_shapes_for(int depth, int rows) {
 MCV_INLINE vi vi_load(const int32_t *p) { return _mm512_loadu_si512(p); }
 MCV_INLINE vi vi_add(vi x, vi y) { return _mm512_add_epi32(x, y); }
 MCV_INLINE void vb_store(void *p, vb x) { _mm512_storeu_si512(p, x); }
-MCV_INLINE vb vb_less(vb x, int n) { return _mm512_sub_epi8(x, _mm512_set1_epi8((char)n)); }
+MCV_INLINE vi vi_down(vi x, int bits) { return _mm512_srli_epi32(x, bits); }
+MCV_INLINE vi vi_up(vi x, int bits) { return _mm512_slli_epi32(x, bits); }
 /* bf16 by rounding halves up, and what rounding left: of 32 values; of two rows' values in turns. */
 MCV_INLINE vi bf_round(vf x) { return _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000)); }
 MCV_INLINE vf bf_rest(vf x, vi rounded) {
@@ -39,6 +40,27 @@ MCV_INLINE void bf_pairs(uint16_t *first, uint16_t *rest, vf even, vf odd) {
     const vi x = bf_round(even), y = bf_round(odd);
     vb_store(first, bf_blend(x, y));
     vb_store(rest, bf_blend(bf_round(bf_rest(even, x)), bf_round(bf_rest(odd, y))));
+}
+/* Each lane's four values times its scale, as two rows of pairs. A value's bits become the last ones of a float, of
+   2^7 for 4 bits and of 2^15 for 8; `less` is what that and the format's zero make too much, times scale. */
+MCV_INLINE void bf_quads(uint16_t *to, const vi *bits, vf scale, vf less) {
+    vf v[4];
+    MCV_UNROLL for (int i = 0; i < 4; i++) v[i] = vf_fma(_mm512_castsi512_ps(bits[i]), scale, less);
+    vb_store(to, bf_blend(bf_round(v[0]), bf_round(v[1])));
+    vb_store(to + 32, bf_blend(bf_round(v[2]), bf_round(v[3])));
+}
+MCV_INLINE vi mcv_and_or(vi x, int mask, int bits) {
+    return _mm512_ternarylogic_epi32(x, vi_set(mask), vi_set(bits), 0xEA);
+}
+MCV_INLINE void bf_nibbles(uint16_t *to, vb raw, vf scale, vf less) {
+    vi bits[4] = {vi_up(raw, 16), vi_up(raw, 8), raw, vi_down(raw, 8)};
+    MCV_UNROLL for (int i = 0; i < 4; i++) bits[i] = mcv_and_or(bits[i], 0x000F0000, 0x43000000);
+    bf_quads(to, bits, scale, less);
+}
+MCV_INLINE void bf_bytes(uint16_t *to, vb raw, vf scale, vf less) {
+    vi bits[4] = {vi_up(raw, 8), raw, vi_down(raw, 8), vi_down(raw, 16)};
+    MCV_UNROLL for (int i = 0; i < 4; i++) bits[i] = mcv_and_or(bits[i], 0x0000FF00, 0x47000000);
+    bf_quads(to, bits, scale, less);
 }
 /* 2^x, 3e-6 relative: minimax polynomial of degree 4 between -1/2 and 1/2; 0 far below. */
 MCV_INLINE vf vf_power(vf x) {
