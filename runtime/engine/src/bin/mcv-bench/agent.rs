@@ -2,7 +2,7 @@
 //!
 //! Lines of JSON. First the agent says what it is: `{"agent", "model", "soc", "cores": [{"id", "speed", "allowed"}],
 //! "phases", "level", "units", "gpu", "kv", "parts", "temperature", "family", "levels",
-//! "kernels": [{"text", "unit", "symbol"}]}`; `kv` and `parts`: see [`crate::parts`]. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
+//! "kernels": [{"text", "unit", "symbol"}]}`; `kv`: types of the KV cache; `parts`: see [`crate::parts`]. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
 //! answered by `{"seconds", "count", "cores", "notes", "temperature", "clocks", "others"}` or `{"error"}`. A request
 //! `{"temperature": true}` runs nothing and is answered by `{"temperature", "others"}`. `others`: the share of the core
 //! seconds of the run, or since the last answer, that other processes had; null where the system doesn't tell.
@@ -60,7 +60,7 @@ fn hello(args: &Args, session: &Session, known: &[cores::Core]) -> Result<Value>
         "level": session.stats().level,
         "units": session.stats().units.iter().map(|u| u.device.clone().unwrap_or_default()).collect::<Vec<_>>(),
         "gpu": session.stats().units.iter().find(|u| u.name == "gpu").and_then(|u| u.device.clone()),
-        "kv": parts::kv(session.manifest()),
+        "kv": session.manifest().kv_types(),
         "parts": parts::of(&archive, session.manifest()),
         "temperature": cores::temperature(Path::new(SYSFS)),
         "family": FAMILY,
@@ -79,8 +79,8 @@ fn answer(args: &Args, session: &mut Session, line: &str, last: &Account) -> Res
     let phase = request.get("phase").and_then(Value::as_str).unwrap_or_default();
     let job = job(args, phase).ok_or_else(|| wrong(format!("no phase {phase:?} to measure")))??;
     let threads = request.get("threads").cloned().unwrap_or_else(|| json!({}));
-    let (wanted, types) = (threads.get("kv").and_then(Value::as_str), parts::kv(session.manifest()));
-    if let Some(other) = wanted.filter(|kv| !types.iter().any(|t| t == kv)) {
+    let (wanted, types) = (threads.get("kv").and_then(Value::as_str), session.manifest().kv_types());
+    if let Some(other) = wanted.filter(|kv| !types.contains(kv)) {
         return Err(wrong(format!("threads.kv is {other}, this artifact's cache holds {}", types.join(", "))));
     }
     let threads = Threads::from_json(&threads).map_err(wrong)?;

@@ -5,17 +5,11 @@ use mcv_artifact::manifest::{Kernel, Manifest, Memory, Phase, Step};
 use mcv_artifact::{Archive, Digest};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Element types of the KV cache's states: one, as `mcv-compile` makes them; none of a model without such a cache.
-pub fn kv(manifest: &Manifest) -> Vec<String> {
-    let types = manifest.states.iter().filter(|s| is_cache(&s.name)).filter_map(|s| s.ty.split('[').next());
-    types.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 /// Parts by field of the manifest or by entry: as they are, long ones as SHA-256.
 pub fn of(archive: &Archive, manifest: &Manifest) -> BTreeMap<String, String> {
     let m = manifest;
     let levels: Vec<&str> = m.libraries.iter().map(|l| l.level.as_str()).collect();
-    let others: Vec<&str> = m.states.iter().filter(|s| !is_cache(&s.name)).map(|s| s.ty.as_str()).collect();
+    let others: Vec<&str> = m.states.iter().filter(|s| !s.is_kv()).map(|s| s.ty.as_str()).collect();
     let mut parts = BTreeMap::from([
         ("model".to_owned(), m.model.clone()),
         ("model_version".into(), m.model_version.clone()),
@@ -38,15 +32,11 @@ pub fn of(archive: &Archive, manifest: &Manifest) -> BTreeMap<String, String> {
     parts
 }
 
-fn is_cache(state: &str) -> bool {
-    state.starts_with("kv.")
-}
-
 /// Texts of the kernels that neither read nor write the cache; those that do have its type in them.
 fn kernels_beside_the_cache(manifest: &Manifest) -> Vec<(&str, &str)> {
     let cached = |s: &Step| {
         let mut states = s.args.iter().filter(|p| p.memory() == Memory::State);
-        states.any(|p| manifest.states.get(p.index as usize).is_some_and(|state| is_cache(&state.name)))
+        states.any(|p| manifest.states.get(p.index as usize).is_some_and(|state| state.is_kv()))
     };
     let steps = |p: &Phase| p.steps.iter().filter(|s| cached(s)).map(|s| s.kernel).collect::<Vec<_>>();
     let beside: BTreeSet<u32> = manifest.phases.iter().flat_map(steps).collect();
