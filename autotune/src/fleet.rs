@@ -153,6 +153,8 @@ struct Notes {
     /// How quiet the device usually is, and how many runs others disturbed.
     quiet: Quiet,
     disturbed: usize,
+    /// Rests that may still be made until others are done.
+    rests_left: u32,
 }
 
 impl Worker<'_> {
@@ -176,7 +178,7 @@ impl Worker<'_> {
         let share = ((candidates as f64 * SHARE) as usize).saturating_sub(raced).max(LEAST_RUNS);
         let budget = self.plan.budget.unwrap_or(share).max(3);
         let default = space::default(&hello, phase);
-        let mut notes = Notes { best: f64::INFINITY, default: f64::INFINITY, ..Notes::default() };
+        let mut notes = Notes { best: f64::INFINITY, default: f64::INFINITY, rests_left: u32::MAX, ..Notes::default() };
         self.hot = false;
         let name = self.device.name();
         let priors = priors(&hello, phase, self.plan.priors);
@@ -258,7 +260,7 @@ impl Worker<'_> {
             };
             notes.crashes = 0;
             self.cool_down(sample.temperature);
-            self.wait_for_quiet(&notes.quiet, sample.others);
+            self.wait_for_quiet(notes, sample.others);
             let denied = !setting.cores.is_empty() && sample.cores != setting.cores;
             if !denied {
                 return Ok(Some(sample));
@@ -290,11 +292,12 @@ impl Worker<'_> {
     }
 
     /// Rests while others are at work, for a while: visits of other apps last seconds.
-    fn wait_for_quiet(&mut self, quiet: &Quiet, mut others: Option<f64>) {
-        for _ in 0..WAIT.1 {
-            if !quiet.is_disturbed(others) {
+    fn wait_for_quiet(&mut self, notes: &mut Notes, mut others: Option<f64>) {
+        for _ in 0..WAIT.1.min(notes.rests_left) {
+            if !notes.quiet.is_disturbed(others) {
                 return;
             }
+            notes.rests_left -= 1;
             others = self.device.rest(WAIT.0).others;
         }
     }

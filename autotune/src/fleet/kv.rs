@@ -1,13 +1,18 @@
 //! The type of KV cache, before phases are searched: see [`KvChoice`] for the rule.
 
 use super::queue::CACHED;
-use super::{MORE_PAIRS, Notes, Worker};
+use super::{Notes, Worker};
+use crate::assign::LEAST_GAIN;
 use crate::record::{Gain, KvChoice};
 use crate::space;
 use mcv_ir::Result;
 
-/// Pairs of runs at least; as many as a sign test needs to be sure.
+/// Pairs of runs at least, as many as a sign test needs to be sure; and as many times that where it stays open.
 const PAIRS: usize = 6;
+const MORE: usize = 3;
+/// Rests of the whole race until others are done: pairs are made in turns, and those that others disturbed are left out
+/// where there are enough without.
+const RESTS: u32 = 8;
 
 /// One run of each phase.
 #[derive(Clone, Copy)]
@@ -24,9 +29,10 @@ impl Worker<'_> {
     pub(super) fn choose(&mut self, phases: &[String]) -> Result<KvChoice> {
         let among = self.device.hello().kv.clone();
         let phases: Vec<String> = phases.iter().filter(|p| CACHED.contains(&p.as_str())).cloned().collect();
-        let (mut rounds, mut notes) = (Vec::<Vec<Option<Sum>>>::new(), Notes::default());
-        for round in 0..PAIRS * MORE_PAIRS {
-            if round >= PAIRS && !gains(&rounds, among.len()).iter().flatten().any(Gain::is_open) {
+        let mut rounds = Vec::<Vec<Option<Sum>>>::new();
+        let mut notes = Notes { rests_left: RESTS, ..Notes::default() };
+        for round in 0..PAIRS * MORE {
+            if round >= PAIRS && gains(&rounds, among.len()).iter().skip(1).flatten().all(is_decided) {
                 break;
             }
             // Who is first changes, and no artifact is opened twice in a row.
@@ -72,6 +78,11 @@ fn gains(rounds: &[Vec<Option<Sum>>], types: usize) -> Vec<Option<Gain>> {
         if quiet.len() >= PAIRS { Gain::of(&quiet) } else { Gain::of(&pairs.iter().map(ratio).collect::<Vec<f64>>()) }
     };
     (0..types).map(of).collect()
+}
+
+/// Whether more pairs would change nothing: surely faster, or not worth it.
+fn is_decided(gain: &Gain) -> bool {
+    gain.is_sure() || gain.interval.1 < 1.0 + LEAST_GAIN
 }
 
 fn ratio(gain: &Option<Gain>) -> f64 {

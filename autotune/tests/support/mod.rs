@@ -87,6 +87,11 @@ pub fn print_table(seeds: std::ops::RangeInclusive<u64>) {
             let missed = rows.iter().filter(|r| r[1] > 0.03).count();
             println!("{device:18}{phase:9}{:>7.1}{:>14}{missed:>6}{:>16}{:>16}", worst(0), pair(1), pair(2), pair(3));
         }
-    }    let (worst, missed) = (sums.iter().copied().fold(0.0, f64::max), sums.iter().filter(|r| **r > 0.03).count());
-    println!("prefill + decode with one type of KV cache: worst {:.1} %, > 3 %: {missed} of {}", 100.0 * worst, sums.len());
+    }
+    let (worst, missed) = (sums.iter().copied().fold(0.0, f64::max), sums.iter().filter(|r| **r > 0.03).count());
+    println!(
+        "prefill + decode with one type of KV cache: worst {:.1} %, > 3 %: {missed} of {}",
+        100.0 * worst,
+        sums.len()
+    );
 }

@@ -2,6 +2,7 @@
 
 use crate::args::CompileArgs;
 use crate::emit::{self, Choice};
+use crate::kv::{self, Kv};
 use crate::manifest::{self, Parts, library_entry, segment_entry};
 use crate::pack::{self, Origin, Rounding, output};
 use crate::progress::Progress;
@@ -9,7 +10,6 @@ use crate::slices::{self, Wish};
 use crate::stdout::show;
 use crate::takeover::{self, Takeover};
 use crate::units::Units;
-use crate::kv::{self, Kv};
 use crate::{calibrate, embedded, explain, recipe, report, soc, tuning};
 use mcv_artifact::Message;
 use mcv_artifact::{Writer, manifest as m};

@@ -113,7 +113,10 @@ mod tests {
     fn what_nobody_can_follow_is_refused_by_file_and_field() {
         let rivals = vec![record("one", "decode", Some("f32")), record("two", "decode", Some("f16"))];
         for (threads, words) in [
-            (rivals, ["t.yaml: threads[0].kv_choice.chosen is f32 on one", "threads[1].kv_choice.chosen is f16 on two"]),
+            (
+                rivals,
+                ["t.yaml: threads[0].kv_choice.chosen is f32 on one", "threads[1].kv_choice.chosen is f16 on two"],
+            ),
             (vec![record("one", "decode", Some("q8"))], ["t.yaml: threads[0].kv_choice.chosen is q8", "f16 or f32"]),
         ] {
             let why = chosen(threads).unwrap_err().to_string();

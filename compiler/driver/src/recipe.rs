@@ -52,7 +52,8 @@ fn parse(text: &str, file: &str) -> Result<Recipe> {
     };
     let rule = |line: &Line| Ok(Rule { pattern: line.r#match.clone(), format: format(line)? });
     let rules = read.rules.iter().map(rule).collect::<Result<_>>()?;
-    let kv = kv_type(&read.kv).ok_or_else(|| Error::input(format!("recipe {file}: kv is '{}'; {KV_TYPES}", read.kv)))?;
+    let kv =
+        kv_type(&read.kv).ok_or_else(|| Error::input(format!("recipe {file}: kv is '{}'; {KV_TYPES}", read.kv)))?;
     let recipe = Recipe { name: read.name, rules, kv };
     recipe.validate().map_err(|e| Error::input(format!("recipe {file}: {e}")))?;
     Ok(recipe)

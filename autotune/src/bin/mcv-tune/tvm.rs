@@ -42,7 +42,8 @@ impl Own {
 /// # Errors
 /// The model can't be opened, or there is no compiler.
 pub fn export(args: &Args, file: &Path) -> Result<()> {
-    let agent = Agent::start("local", args.model(), local(args, args.model(), &[])?, Duration::from_secs(args.timeout))?;
+    let agent =
+        Agent::start("local", args.model(), local(args, args.model(), &[])?, Duration::from_secs(args.timeout))?;
     let own = Own::of(args, agent.hello())?;
     let path = args.records();
     let records = if path.exists() { Records::read(&path)? } else { Records::default() };
