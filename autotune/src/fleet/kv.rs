@@ -2,7 +2,6 @@
 
 use super::queue::CACHED;
 use super::{Notes, Worker};
-use crate::assign::LEAST_GAIN;
 use crate::record::{Gain, KvChoice};
 use crate::space;
 use mcv_ir::Result;
@@ -32,7 +31,7 @@ impl Worker<'_> {
         let mut rounds = Vec::<Vec<Option<Sum>>>::new();
         let mut notes = Notes { rests_left: RESTS, ..Notes::default() };
         for round in 0..PAIRS * MORE {
-            if round >= PAIRS && gains(&rounds, among.len()).iter().skip(1).flatten().all(is_decided) {
+            if round >= PAIRS && !gains(&rounds, among.len()).iter().flatten().any(Gain::is_open) {
                 break;
             }
             // Who is first changes, and no artifact is opened twice in a row.
@@ -78,11 +77,6 @@ fn gains(rounds: &[Vec<Option<Sum>>], types: usize) -> Vec<Option<Gain>> {
         if quiet.len() >= PAIRS { Gain::of(&quiet) } else { Gain::of(&pairs.iter().map(ratio).collect::<Vec<f64>>()) }
     };
     (0..types).map(of).collect()
-}
-
-/// Whether more pairs would change nothing: surely faster, or not worth it.
-fn is_decided(gain: &Gain) -> bool {
-    gain.is_sure() || gain.interval.1 < 1.0 + LEAST_GAIN
 }
 
 fn ratio(gain: &Option<Gain>) -> f64 {
