@@ -1,13 +1,18 @@
-//! Devices at work: each takes phases from one queue, searches, and adds its records to the others'.
+//! Devices at work: each takes phases from one queue, searches, and adds its records to the others'. Where there are
+//! several types of KV cache, the first device of a kind chooses one before.
+
+mod kv;
+mod queue;
 
 use crate::assign::{self, Found, Run};
 use crate::device::{Device, Hello, Sample};
 use crate::journal::Journal;
 use crate::quiet::Quiet;
-use crate::record::{EMITTER, Gain, Records, ThreadRecord};
+use crate::record::{EMITTER, Gain, KvChoice, Records, ThreadRecord};
 use crate::setting::Setting;
 use crate::space;
 use mcv_ir::{Error, Result};
+use queue::{Queue, Task};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -85,17 +90,12 @@ pub struct Plan<'a> {
     pub journal: Option<(&'a Path, u64)>,
 }
 
-struct Task {
-    soc: String,
-    phase: String,
-}
-
 /// Tunes all phases for each kind of device. Devices of one kind share its phases.
 ///
 /// # Errors
 /// Devices hold different models, the journal is foreign, or all devices of a kind are gone.
 pub fn tune(devices: Vec<Box<dyn Device>>, plan: &Plan, tell: &Tell) -> Result<Vec<Outcome>> {
-    let tasks = Mutex::new(tasks(&devices, plan)?);
+    let queue = Queue::new(&devices, plan)?;
     let model = devices.first().map_or_else(String::new, |d| d.hello().model.clone());
     let journal = plan.journal.map(|(path, seed)| Journal::open(path, &model, seed)).transpose()?;
     let (journal, outcomes) = (Mutex::new(journal), Mutex::new(Vec::new()));
@@ -104,23 +104,20 @@ pub fn tune(devices: Vec<Box<dyn Device>>, plan: &Plan, tell: &Tell) -> Result<V
         for device in devices {
             scope.spawn(|| {
                 let mut worker = Worker { device, plan, tell, journal: &journal, cool: None, hot: false };
-                while let Some(task) = take(&tasks, &worker.device.hello().soc) {
-                    match worker.tune(&task.phase) {
-                        Ok(outcome) => lock(&outcomes).push(outcome),
-                        Err(why) => {
-                            // Another device of that kind may take it up.
-                            lock(&tasks).push(task);
-                            lock(&lost).push(format!("{}: {why}", worker.device.name()));
-                            break;
-                        }
+                let soc = worker.device.hello().soc.clone();
+                while let Some(task) = queue.take(&soc) {
+                    if let Err(why) = worker.work(&task, &queue, &outcomes) {
+                        queue.give_back(task);
+                        lock(&lost).push(format!("{}: {why}", worker.device.name()));
+                        break;
                     }
                 }
             });
         }
     });
     let lost = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
-    match tasks.into_inner().unwrap_or_else(PoisonError::into_inner).first() {
-        Some(task) => Err(Error::unsupported(format!("{} {} is not tuned: {}", task.soc, task.phase, lost.join("; ")))),
+    match queue.left().first() {
+        Some(task) => Err(Error::unsupported(format!("{task}: {}", lost.join("; ")))),
         None => {
             let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
             outcomes.sort_by(|a, b| (&a.record.soc, &a.record.phase).cmp(&(&b.record.soc, &b.record.phase)));
@@ -131,33 +128,6 @@ pub fn tune(devices: Vec<Box<dyn Device>>, plan: &Plan, tell: &Tell) -> Result<V
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn take(tasks: &Mutex<Vec<Task>>, soc: &str) -> Option<Task> {
-    let mut tasks = lock(tasks);
-    let at = tasks.iter().position(|t| t.soc == soc)?;
-    Some(tasks.remove(at))
-}
-
-fn tasks(devices: &[Box<dyn Device>], plan: &Plan) -> Result<Vec<Task>> {
-    let mut tasks: Vec<Task> = Vec::new();
-    let first = devices.first().ok_or_else(|| Error::input("no device"))?.hello();
-    for device in devices {
-        let hello = device.hello();
-        if hello.model != first.model {
-            return Err(Error::input(format!("{} holds another model: {}", device.name(), hello.model)));
-        }
-        if let Some(unknown) = plan.phases.iter().find(|p| !hello.phases.contains(p)) {
-            let have = hello.phases.join(", ");
-            return Err(Error::input(format!("--phases: the model has no phase {unknown}; it has {have}")));
-        }
-        if tasks.iter().any(|t| t.soc == hello.soc) {
-            continue;
-        }
-        let wanted = hello.phases.iter().filter(|p| plan.phases.is_empty() || plan.phases.contains(p));
-        tasks.extend(wanted.map(|phase| Task { soc: hello.soc.clone(), phase: phase.clone() }));
-    }
-    Ok(tasks)
 }
 
 struct Worker<'a> {
@@ -183,16 +153,32 @@ struct Notes {
     /// How quiet the device usually is, and how many runs others disturbed.
     quiet: Quiet,
     disturbed: usize,
+    /// Rests that may still be made until others are done.
+    rests_left: u32,
 }
 
 impl Worker<'_> {
-    fn tune(&mut self, phase: &str) -> Result<Outcome> {
-        let hello = self.device.hello().clone();
-        let candidates = space::all(&hello, phase).len();
-        let share = ((candidates as f64 * SHARE) as usize).max(LEAST_RUNS);
+    fn work(&mut self, task: &Task, queue: &Queue, outcomes: &Mutex<Vec<Outcome>>) -> Result<()> {
+        match task {
+            Task::Kv { soc, phases } => queue.chosen(soc, phases, &self.choose(phases)?),
+            Task::Phase { phase, kv, .. } => {
+                let outcome = self.tune(phase, kv.as_ref())?;
+                lock(outcomes).push(outcome);
+            }
+        }
+        Ok(())
+    }
+
+    /// Searches a phase; with the type of KV cache that was chosen for all.
+    fn tune(&mut self, phase: &str, kv: Option<&KvChoice>) -> Result<Outcome> {
+        let candidates = space::all(self.device.hello(), phase).len();
+        let hello = kv.map_or_else(|| self.device.hello().clone(), |kv| self.device.hello_of(&kv.chosen));
+        let kv = kv.filter(|kv| kv.phases.iter().any(|p| p == phase));
+        let raced = kv.map_or(0, |kv| kv.runs);
+        let share = ((candidates as f64 * SHARE) as usize).saturating_sub(raced).max(LEAST_RUNS);
         let budget = self.plan.budget.unwrap_or(share).max(3);
         let default = space::default(&hello, phase);
-        let mut notes = Notes { best: f64::INFINITY, default: f64::INFINITY, ..Notes::default() };
+        let mut notes = Notes { best: f64::INFINITY, default: f64::INFINITY, rests_left: u32::MAX, ..Notes::default() };
         self.hot = false;
         let name = self.device.name();
         let priors = priors(&hello, phase, self.plan.priors);
@@ -213,7 +199,12 @@ impl Worker<'_> {
             found.setting = default;
             (found.seconds, found.times) = (found.default_seconds, vec![]);
         }
-        let record = record(&hello, phase, &found, &notes, self.hot, gain);
+        let record = ThreadRecord {
+            runs: found.runs + raced,
+            kv_fixed: phase != "vision" && kv.is_none(),
+            kv_choice: kv.cloned(),
+            ..record(&hello, phase, &found, &notes, self.hot, gain)
+        };
         Ok(Outcome { device: name, hello, record, found, candidates })
     }
 
@@ -269,7 +260,7 @@ impl Worker<'_> {
             };
             notes.crashes = 0;
             self.cool_down(sample.temperature);
-            self.wait_for_quiet(&notes.quiet, sample.others);
+            self.wait_for_quiet(notes, sample.others);
             let denied = !setting.cores.is_empty() && sample.cores != setting.cores;
             if !denied {
                 return Ok(Some(sample));
@@ -301,11 +292,12 @@ impl Worker<'_> {
     }
 
     /// Rests while others are at work, for a while: visits of other apps last seconds.
-    fn wait_for_quiet(&mut self, quiet: &Quiet, mut others: Option<f64>) {
-        for _ in 0..WAIT.1 {
-            if !quiet.is_disturbed(others) {
+    fn wait_for_quiet(&mut self, notes: &mut Notes, mut others: Option<f64>) {
+        for _ in 0..WAIT.1.min(notes.rests_left) {
+            if !notes.quiet.is_disturbed(others) {
                 return;
             }
+            notes.rests_left -= 1;
             others = self.device.rest(WAIT.0).others;
         }
     }
@@ -333,7 +325,8 @@ fn record(hello: &Hello, phase: &str, found: &Found, notes: &Notes, hot: bool, g
         clocks: notes.clocks.clone(),
         hot,
         disturbed: notes.disturbed,
-        kv_fixed: phase != "vision" && hello.kv.is_empty(),
+        kv_fixed: false,
+        kv_choice: None,
         gain,
     }
 }

@@ -24,4 +24,4 @@ pub mod together;
 pub mod tvm;
 pub mod variants;
 
-pub use record::{Gain, Record, Records, ThreadRecord};
+pub use record::{Gain, KvChoice, Record, Records, ThreadRecord};

@@ -118,9 +118,42 @@ pub struct ThreadRecord {
     /// Whether the model has one type of keys and values, so that there was nothing to choose.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kv_fixed: bool,
+    /// Why the setting has its type of KV cache, where there was a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_choice: Option<KvChoice>,
     /// What runs after the search say.
     #[serde(default)]
     pub gain: Option<Gain>,
+}
+
+/// How a type of KV cache was chosen. Prefill and decode share the cache, so they have one type: the one with the least
+/// sum of one run of each, raced in turns on the cores that the simple model expects to be fastest. The first type stays
+/// unless another is faster for sure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KvChoice {
+    /// The type.
+    pub chosen: String,
+    /// What it was chosen from, the default first.
+    pub among: Vec<String>,
+    /// Phases whose seconds were added up.
+    pub phases: Vec<String>,
+    /// Runs of each of these phases.
+    pub runs: usize,
+    /// Speed of the fastest other type over the first, of the sum; none if there was no pair.
+    #[serde(default)]
+    pub gain: Option<Gain>,
+}
+
+impl std::fmt::Display for KvChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let KvChoice { chosen, among, phases, gain, .. } = self;
+        write!(f, "KV cache {chosen} of {}", among.join(", "))?;
+        let Some(Gain { ratio, interval: (low, high), pairs }) = gain else { return write!(f, ", not raced") };
+        let (first, sum) = (among.first().map_or("", String::as_str), phases.join(" + "));
+        let other = if chosen == first { "the fastest other type has" } else { "it has" };
+        write!(f, ": {other} {ratio:.2}x [{low:.2}, {high:.2}] the speed of {first}, {sum}, in {pairs} pairs")
+    }
 }
 
 /// Speed of the winner over the default's, from pairs of runs in turns after the search.

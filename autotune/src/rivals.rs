@@ -33,7 +33,7 @@ pub fn greedy(hello: &Hello, phase: &str, budget: usize, measure: &mut Measure) 
     let mut runs = 1;
     loop {
         let before = best.clone();
-        for rival in steps(hello, phase, &best) {
+        for rival in steps(hello, &best) {
             if runs >= budget {
                 return Ok(best);
             }
@@ -53,7 +53,7 @@ fn seconds_of(run: Option<Run>) -> f64 {
     run.map_or(f64::INFINITY, |r| r.seconds)
 }
 
-fn steps(hello: &Hello, phase: &str, from: &Setting) -> Vec<Setting> {
+fn steps(hello: &Hello, from: &Setting) -> Vec<Setting> {
     let allowed: Vec<usize> = space::clusters(&hello.cores).concat().iter().map(|c| c.id).collect();
     let sets = if from.cores.is_empty() { vec![allowed] } else { space::neighbours(&hello.cores, &from.cores) };
     let mut steps: Vec<Setting> =
@@ -64,9 +64,6 @@ fn steps(hello: &Hello, phase: &str, from: &Setting) -> Vec<Setting> {
         ..from.clone()
     }));
     steps.extend(space::POLLS.map(|polls| Setting { polls, ..from.clone() }));
-    if phase != "vision" {
-        steps.extend(hello.kv.iter().map(|kv| Setting { kv: Some(kv.clone()), ..from.clone() }));
-    }
     steps.retain(|s| s != from);
     steps
 }

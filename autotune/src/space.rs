@@ -85,6 +85,13 @@ pub fn default(hello: &Hello, phase: &str) -> Setting {
     Setting { kv: kv_types(hello, phase).swap_remove(0), ..Setting::default_of(threads) }
 }
 
+/// What types of KV cache are raced with: the core set that the simple model expects to be the fastest.
+pub fn likely(hello: &Hello, phase: &str, kv: &str) -> Setting {
+    let cores = ordered(&hello.cores, phase).into_iter().next().unwrap_or_default();
+    let threads = if cores.is_empty() { default(hello, phase).threads } else { cores.len() };
+    Setting { cores, kv: Some(kv.to_owned()), ..Setting::default_of(threads) }
+}
+
 /// Time that a simple model expects of a core set, in no unit: decoding saturates memory, the rest computes.
 pub fn expected(cores: &[Core], set: &[usize], phase: &str) -> f64 {
     let speed = |id: &usize| cores.iter().find(|c| c.id == *id).map_or(0.0, |c| c.speed);

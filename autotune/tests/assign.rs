@@ -8,13 +8,16 @@ use mcv_tune::setting::Setting;
 use mcv_tune::sim::Sim;
 use mcv_tune::space;
 use std::collections::BTreeMap;
-use support::{DEVICES, trial};
+use support::{DEVICES, regret_together, trial};
 
 #[test]
 fn the_search_ends_near_the_optimum_with_a_tenth_of_the_runs() {
     for device in DEVICES {
         for seed in 1..=20 {
-            for t in trial(device, seed) {
+            let trials = trial(device, seed);
+            let together = regret_together(device, &trials);
+            assert!(together <= 0.03, "{device} seed {seed}: {together:.3} with one type of KV cache");
+            for t in trials {
                 let share = t.runs as f64 / t.candidates as f64;
                 assert!(share <= 0.1, "{device} {seed} {}: {share}", t.phase);
                 assert!(t.regret <= 0.03, "{device} seed {seed} {}: {:.3} {}", t.phase, t.regret, t.setting);
@@ -77,7 +80,7 @@ fn samples_of_systems_that_tell_nothing_of_others_are_read() {
 
 /// All seeds, with both plain searches beside it: `cargo test -p mcv-tune --test assign -- --ignored --nocapture`.
 #[test]
-#[ignore = "prints a table"]
+#[ignore = "prints tables"]
 fn table_of_twenty_seeds() {
     support::print_table(1..=20);
     support::print_table(5001..=5100);

@@ -10,9 +10,10 @@ use mcv_tune::space;
 /// All simulated devices.
 const DEVICES: [&str; 4] = ["snapdragon8g3", "snapdragon8elite", "dimensity9300", "apple-m1"];
 
-/// A device on which settings make no difference, or each but the default is that much faster; and noise.
+/// A device on which settings make no difference, or each but the default is that much faster; and noise. It has one
+/// type of KV cache.
 struct Flat {
-    sim: Sim,
+    hello: Hello,
     random: Random,
     speed: f64,
 }
@@ -23,7 +24,7 @@ impl Device for Flat {
     }
 
     fn hello(&self) -> &Hello {
-        self.sim.hello()
+        &self.hello
     }
 
     fn measure(&mut self, phase: &str, setting: &Setting) -> Result<Sample> {
@@ -40,8 +41,8 @@ impl Device for Flat {
 }
 
 fn flat(seed: u64, speed: f64, confirm: usize) -> Outcome {
-    let sim = Sim::new(DEVICES[0], seed).expect("a device");
-    let device = Flat { sim, random: Random::new(seed), speed };
+    let hello = Sim::new(DEVICES[0], seed).expect("a device").hello_of("f16");
+    let device = Flat { hello, random: Random::new(seed), speed };
     let phases = ["decode".to_owned()];
     let plan = Plan { budget: Some(60), phases: &phases, priors: &[], confirm, journal: None };
     fleet::tune(vec![Box::new(device)], &plan, &|_| {}).expect("tuned").remove(0)

@@ -2,26 +2,17 @@
 
 #![cfg(unix)]
 
+#[path = "support/adb_shell.rs"]
+mod adb_shell;
 #[path = "support/agent.rs"]
 mod agent;
 
+use adb_shell::ADB;
 use agent::{AGENT, KERNEL, program};
 use mcv_tune::Records;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
-
-/// Stand-in for Android's `adb`: its options and verbs, on a folder of this machine.
-const ADB: &str = r#"#!/bin/sh
-root="$MCV_PHONE"
-if [ "$1" = -s ]; then root="$root/$2"; shift 2; fi
-mkdir -p "$root/data/local/tmp"
-case "$1" in
-  push) echo "push $2" >> "$root/log"; cp "$2" "$root$3";;
-  shell) shift; exec sh -c "$(echo "$*" | sed "s#/data/local/tmp#$root/data/local/tmp#g")";;
-  *) echo "adb: unknown command $1" >&2; exit 1;;
-esac
-"#;
 
 /// Starts programs; candidates of kernels are not run, they take 0.1 s.
 const THROUGH: &str = r#"#!/bin/sh

@@ -13,10 +13,11 @@ fn shipped(keep: impl Fn(&str) -> bool) -> Vec<ThreadRecord> {
     files.flat_map(|(name, text)| Priors::parse(name, text).expect("a file of ours").records.threads).collect()
 }
 
-/// Runs of all phases until one is near the optimum (all of them if none is), and the worst end over the optimum.
+/// Runs of all phases until one is near the optimum (all of them if none is), and the worst end over the optimum, with
+/// one type of KV cache.
 fn search(device: &str, seed: u64, known: &[ThreadRecord]) -> (usize, f64) {
     let mut sim = Sim::new(device, seed).expect("a device");
-    let hello = sim.hello().clone();
+    let hello = sim.hello_of("f16");
     let (mut runs, mut worst) = (0, 0.0f64);
     for phase in &hello.phases {
         let all = space::all(&hello, phase);

@@ -29,6 +29,7 @@ pub fn options(recipe: &str, output: &Path) -> CompileArgs {
         target: "host".into(),
         place: None,
         recipe: recipe.into(),
+        kv: None,
         context: None,
         prefill_chunk: 256,
         calibrate: None,

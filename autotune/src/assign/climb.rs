@@ -148,18 +148,13 @@ impl Search<'_> {
         Ok(far)
     }
 
-    /// Split and chunks, then polls, then KV type.
+    /// Split and chunks, then polls.
     fn improve_policy(&mut self, mut leader: Setting) -> Result<Setting> {
         let splits = space::splits(!leader.cores.is_empty());
         let rivals = splits.iter().map(|(split, chunks)| Setting { split: *split, chunks: *chunks, ..leader.clone() });
         leader = self.challenge(leader.clone(), rivals.collect())?;
         let rivals = space::POLLS.map(|polls| Setting { polls, ..leader.clone() });
-        leader = self.challenge(leader, rivals.to_vec())?;
-        if leader.kv.is_some() {
-            let kinds = self.hello.kv.iter().map(|kv| Setting { kv: Some(kv.clone()), ..leader.clone() });
-            leader = self.challenge(leader.clone(), kinds.collect())?;
-        }
-        Ok(leader)
+        self.challenge(leader, rivals.to_vec())
     }
 
     fn improve_cores(&mut self, leader: Setting) -> Result<Setting> {

@@ -1,6 +1,6 @@
-//! The search for one phase. First a climb: core sets in the order of a simple model, halved; then split, chunks, polls
-//! and KV type of the winner, then its neighbours, until nothing gets better ([`climb`]); then a race of the best, and
-//! second looks at what may have been unlucky. Runs that the system saw disturbed by others are void and made again.
+//! The search for one phase. First a climb: core sets in the order of a simple model, halved; then split, chunks
+//! and polls of the winner, then its neighbours, until nothing gets better ([`climb`]); then a race of the best, and
+//! second looks at what may have been unlucky. The type of KV cache is settled before ([`crate::fleet`]). Runs that the system saw disturbed by others are void and made again.
 //!
 //! Noise on a phone is one-sided: other apps and the system only ever take time. So a candidate is worth its fastest
 //! run, and its confidence interval lies below that: `[least * (1 - 3 θ / n), least]`, θ the mean excess over the
@@ -284,6 +284,6 @@ impl Search<'_> {
 
 /// Whether two on the same cores differ in one property.
 fn is_beside(a: &Setting, b: &Setting) -> bool {
-    let differ = [(a.split, a.chunks) != (b.split, b.chunks), a.polls != b.polls, a.kv != b.kv];
+    let differ = [(a.split, a.chunks) != (b.split, b.chunks), a.polls != b.polls];
     a.cores == b.cores && a.threads == b.threads && differ.iter().filter(|d| **d).count() == 1
 }

@@ -6,6 +6,7 @@ use super::{Device, Hello, Rested, Sample};
 use crate::setting::Setting;
 use mcv_ir::{Error, Result};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 /// How to start the program, and what to expect of it.
@@ -18,19 +19,24 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts `command` and hears what it is.
+    /// Starts `command`, which opens the artifact `file`, and hears what it is.
     ///
     /// # Errors
     /// It can't be started, or is no agent.
-    pub fn start(name: &str, command: Vec<String>, timeout: Duration) -> Result<Self> {
+    pub fn start(name: &str, file: &Path, command: Vec<String>, timeout: Duration) -> Result<Self> {
         let mut process = Process::start(&command)?;
-        let hello = hear_hello(&mut process, timeout)?;
+        let hello = Hello { file: file.into(), ..hear_hello(&mut process, timeout)? };
         Ok(Agent { name: name.into(), command, timeout, hello, process: Some(process) })
     }
 
     /// The number of the running process, for those who want to look at it from outside.
     pub fn process(&self) -> Option<u32> {
         self.process.as_ref().map(Process::id)
+    }
+
+    /// Ends the process: its memory is free, and the next request starts another one.
+    pub fn close(&mut self) {
+        self.process = None;
     }
 
     fn ask(&mut self, request: &Value) -> Result<Value> {

@@ -4,15 +4,19 @@ mod agent;
 mod line;
 mod process;
 mod remote;
+mod several;
 
 pub use agent::Agent;
 pub use line::Line;
 pub use process::Process;
-pub use remote::{Cargo, Remote, digest, quoted};
+pub use remote::{Cargo, digest, quoted};
+pub use several::Several;
 
 use crate::setting::{Core, Setting};
 use mcv_ir::Result;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// What a device says of itself before anything is measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,9 +37,15 @@ pub struct Hello {
     /// The GPU that runs kernels of the model: device and driver.
     #[serde(default)]
     pub gpu: Option<String>,
-    /// Types of KV cache to choose from; none: the model has one.
+    /// Types of KV cache to choose from, the default first. One: there is no choice; none: the device doesn't tell.
     #[serde(default)]
     pub kv: Vec<String>,
+    /// What the artifact is made of apart from that type, by field or entry; empty: the device doesn't tell.
+    #[serde(default)]
+    pub parts: BTreeMap<String, String>,
+    /// The artifact as whoever opened the device named it.
+    #[serde(skip)]
+    pub file: PathBuf,
     /// Degrees Celsius, where it can be read.
     #[serde(default)]
     pub temperature: Option<f64>,
@@ -119,6 +129,10 @@ pub trait Device: Send {
     fn name(&self) -> String;
     /// What it said when it was opened.
     fn hello(&self) -> &Hello;
+    /// The same where one of its types of KV cache is settled.
+    fn hello_of(&self, kv: &str) -> Hello {
+        Hello { kv: vec![kv.to_owned()], ..self.hello().clone() }
+    }
     /// One run of a phase.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub use world::seconds;
 
 use crate::device::{Device, Hello, Rested, Sample};
 use crate::setting::{Core, Setting};
+use crate::space;
 use heat::Heat;
 use mcv_ir::{Error, Result};
 use noise::Noise;
@@ -59,6 +60,16 @@ impl Sim {
         timed.min_by(|a, b| a.1.total_cmp(&b.1))
     }
 
+    /// The least seconds of one run of each phase with one type of KV cache for all, without noise, found by trying all.
+    pub fn least_sum(&self, phases: &[String]) -> f64 {
+        let least = |kv: &String, phase: &String| {
+            let all = space::all(&self.hello_of(kv), phase);
+            self.optimum(phase, &all).map_or(f64::INFINITY, |(_, seconds)| seconds)
+        };
+        let sum = |kv: &String| phases.iter().map(|phase| least(kv, phase)).sum::<f64>();
+        self.hello.kv.iter().map(sum).fold(f64::INFINITY, f64::min)
+    }
+
     /// Seconds that passed in the simulated world.
     pub fn now(&self) -> f64 {
         self.now
@@ -94,6 +105,8 @@ fn hello(config: &Config) -> Hello {
         units: vec![],
         gpu: None,
         kv: config.kv.keys().cloned().collect(),
+        parts: Default::default(),
+        file: Default::default(),
         family: String::new(),
         levels: vec![],
         kernels: vec![],
@@ -148,7 +161,6 @@ impl Device for Sim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space;
 
     #[test]
     fn devices_are_sane_and_surprising() {

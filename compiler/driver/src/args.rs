@@ -71,6 +71,9 @@ pub struct CompileArgs {
     /// q4, q8, float, or a YAML file with rules per tensor.
     #[arg(long, default_value = "q4")]
     pub recipe: String,
+    /// Type of the KV cache, f16 or f32; default: as --tuning found it, else the recipe's.
+    #[arg(long, value_name = "TYPE")]
+    pub kv: Option<String>,
     /// Text whose words decide how 4-bit weights are rounded (UTF-8; the more like the model's use, the better), or
     /// `own`: a text inside this program. Default: every weight by its own size alone, which takes far less time.
     #[arg(long, value_name = "FILE|own")]
@@ -105,7 +108,7 @@ pub struct CompileArgs {
     /// Measure the schedules of all kernels on this machine and write the records to this file; the build uses them.
     #[arg(long, value_name = "FILE")]
     pub tune: Option<PathBuf>,
-    /// Use the schedules recorded in this file.
+    /// Use the schedules recorded in this file, and the type of KV cache where mcv-tune chose one.
     #[arg(long, value_name = "FILE", conflicts_with = "tune")]
     pub tuning: Option<PathBuf>,
     /// Print the program after the importer or after a pass (imported, fold, quantize, ...).

@@ -2,6 +2,7 @@
 
 use crate::args::CompileArgs;
 use crate::emit::{self, Choice};
+use crate::kv::{self, Kv};
 use crate::manifest::{self, Parts, library_entry, segment_entry};
 use crate::pack::{self, Origin, Rounding, output};
 use crate::progress::Progress;
@@ -22,6 +23,7 @@ use mcv_passes::pass::{Context, pipeline_for, run_pass};
 use mcv_passes::place::{self, Placement, Row};
 use mcv_passes::plan::{self, arena};
 use mcv_passes::recipe::Recipe;
+use mcv_tune::Records;
 use std::path::Path;
 
 /// What a compilation did.
@@ -36,6 +38,8 @@ pub struct Outcome {
     pub soc: Soc,
     /// The recipe.
     pub recipe: Recipe,
+    /// The type of the KV cache and who wants it.
+    pub kv: Kv,
     /// What rounding did per weight.
     pub roundings: Vec<Rounding>,
     /// What became of integers that the checkpoint has.
@@ -52,7 +56,8 @@ pub struct Outcome {
 pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let started = std::time::Instant::now();
     let soc = soc::load(&args.target)?;
-    let recipe = recipe::load(&args.recipe)?;
+    let known = tuning::known(args)?;
+    let (recipe, kv) = cached(recipe::load(&args.recipe)?, args, &known)?;
     let reading = calibrate::reading(args)?;
     let built_in = if args.model.is_none() { Some(embedded::extract()?) } else { None };
     let dir = args.model.as_deref().or(built_in.as_ref().map(|d| d.path())).unwrap_or(Path::new("."));
@@ -60,7 +65,6 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let targets = units.targets();
     let context = Context { recipe: &recipe, targets: &targets };
     let overrides = place::parse_overrides(args.place.as_deref().unwrap_or_default())?;
-    let known = tuning::known(args)?;
     let measured = tuning::measured(&known, &soc);
     let placement = Placement { overrides, records: Some(measured), ..Placement::on(&soc) };
 
@@ -80,6 +84,7 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let Optimized { program, quantized } = optimized;
     if args.explain {
         let costs = placement.costs().unwrap_or(Costs::of(&soc));
+        show(&format!("recipe {}, KV cache {} by {}\n", recipe.name, kv.elem, kv.from));
         show(&explain::table(&program, &context, costs)?);
     }
     let plan = plan::build(&program, &search_limits())?;
@@ -104,11 +109,21 @@ pub fn compile(args: &CompileArgs) -> Result<Option<Outcome>> {
     let costs = place::explain(&program, &context, &soc);
     let takeover = Takeover::of(&program, &plan, &imported.checkpoint);
     let recipe = recipe.clone();
-    let outcome = Outcome { imported, program, plan, soc, recipe, roundings, takeover, costs, artifact_bytes, seconds };
+    let outcome =
+        Outcome { imported, program, plan, soc, recipe, kv, roundings, takeover, costs, artifact_bytes, seconds };
     if let Some(path) = &args.report {
         report::write(path, &outcome)?;
     }
     Ok(Some(outcome))
+}
+
+/// The recipe with the type of KV cache that is wanted; told where a record decided.
+fn cached(recipe: Recipe, args: &CompileArgs, known: &Records) -> Result<(Recipe, Kv)> {
+    let kv = kv::choose(args, &recipe, known)?;
+    if let Some(line) = kv.line(args, &recipe).filter(|_| !args.quiet && !args.json) {
+        show(&format!("{line}\n"));
+    }
+    Ok((Recipe { kv: kv.elem, ..recipe }, kv))
 }
 
 fn request(args: &CompileArgs, recipe: &Recipe) -> Request {

@@ -50,7 +50,7 @@ fn summary(archive: &Archive, m: &Manifest, verified: bool) -> serde_json::Value
     let levels: Vec<_> =
         m.libraries.iter().map(|l| json!({"level": l.level, "needs": l.needs, "stock": l.source.is_empty()})).collect();
     json!({
-        "model": m.model, "version": m.model_version, "target": m.target, "recipe": m.recipe, "producer": m.producer,
+        "model": m.model, "version": m.model_version, "target": m.target, "recipe": m.recipe, "kv": m.kv_types().join(" "), "producer": m.producer,
         "verified": verified, "entries": entries, "phases": phases, "levels": levels,
         "kernels": m.kernels.iter().map(|k| k.text.clone()).collect::<Vec<_>>(),
         "weights": m.weights.iter().map(|w| json!({"name": w.name, "type": w.ty, "bytes": w.bytes})).collect::<Vec<_>>(),
@@ -61,11 +61,12 @@ fn for_people(archive: &Archive, m: &Manifest, verified: bool) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "{}: {} for {}, recipe {}, written by {}",
+        "{}: {} for {}, recipe {}, KV cache {}, written by {}",
         archive.path().display(),
         m.model,
         m.target,
         m.recipe,
+        m.kv_types().join(" "),
         m.producer
     );
     let digest = if verified { "checked" } else { "not checked, use --verify" };

@@ -9,6 +9,7 @@ mod embedded;
 pub mod emit;
 pub mod explain;
 pub mod inspect;
+pub mod kv;
 pub mod manifest;
 pub mod pack;
 pub mod predict;

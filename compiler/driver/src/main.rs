@@ -43,11 +43,12 @@ fn tell(outcome: &Outcome, args: &CompileArgs) {
     let (output, after) = (args.output.display(), outcome.artifact_bytes);
     let takeover = outcome.takeover.line().map_or_else(String::new, |line| line + "\n");
     show(&format!(
-        "{output}: {} for {}, recipe {}\nweights {:.1} MiB -> artifact {:.1} MiB in {:.1} s\n{takeover}\
+        "{output}: {} for {}, recipe {}, KV cache {}\nweights {:.1} MiB -> artifact {:.1} MiB in {:.1} s\n{takeover}\
          next: mcv-run {output} --image photo.png --prompt \"What is in the picture?\"\n",
         outcome.program.name,
         args.target,
         outcome.recipe.name,
+        outcome.kv.elem,
         mib(before),
         mib(after),
         outcome.seconds

@@ -10,6 +10,9 @@ const BUILT_IN: [(&str, &str); 3] = [
     ("float", include_str!("../recipes/float.yaml")),
 ];
 
+/// What to give for a type of KV cache.
+pub const KV_TYPES: &str = "give f16 or f32";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -49,13 +52,16 @@ fn parse(text: &str, file: &str) -> Result<Recipe> {
     };
     let rule = |line: &Line| Ok(Rule { pattern: line.r#match.clone(), format: format(line)? });
     let rules = read.rules.iter().map(rule).collect::<Result<_>>()?;
-    let kv = elem("kv", &read.kv)?;
-    if !matches!(kv, Elem::F16 | Elem::F32) {
-        return Err(Error::input(format!("recipe {file}: kv must be f16 or f32")));
-    }
+    let kv =
+        kv_type(&read.kv).ok_or_else(|| Error::input(format!("recipe {file}: kv is '{}'; {KV_TYPES}", read.kv)))?;
     let recipe = Recipe { name: read.name, rules, kv };
     recipe.validate().map_err(|e| Error::input(format!("recipe {file}: {e}")))?;
     Ok(recipe)
+}
+
+/// The type of a KV cache, by its text form; none of a type that it can't have.
+pub fn kv_type(text: &str) -> Option<Elem> {
+    element(text).ok().filter(|elem| matches!(elem, Elem::F16 | Elem::F32))
 }
 
 /// A format by its text form, e.g. `q4/32`.

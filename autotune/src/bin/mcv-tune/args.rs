@@ -4,22 +4,25 @@ use mcv_ir::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Finds the fastest schedules of a model's kernels on a device, then the fastest threads of each phase: which cores,
-/// how work is split, how threads wait.
+/// how work is split, how threads wait; and the fastest type of KV cache, where it is given artifacts with several.
 ///
 /// Writes MODEL.tuning.yaml (records, for mcv-compile --tuning) and, for this kind of device, MODEL.threads.json for
 /// mcv-run --tuning.
 #[derive(Debug, clap::Parser)]
 #[command(name = "mcv-tune", version)]
 pub struct Args {
-    /// The model, as mcv-compile wrote it
-    pub model: PathBuf,
+    /// The model, as mcv-compile wrote it; several artifacts of it that differ in the type of their KV cache only
+    /// (mcv-compile --kv) are a choice: prefill and decode share the cache, so the type with the least sum of one run of
+    /// each wins, the first artifact's unless another is faster for sure
+    #[arg(required = true, value_name = "MODEL")]
+    pub models: Vec<PathBuf>,
     /// local, adb, adb:SERIAL, ssh:HOST or sim:NAME; several share the work
     #[arg(long, default_value = "local", value_name = "DEVICE")]
     pub device: Vec<String>,
     /// Phases to tune [default: all of the model]
     #[arg(long, value_delimiter = ',')]
     pub phases: Vec<String>,
-    /// Most runs per phase [default: a tenth of all candidates]
+    /// Most runs per phase, those that choose the type of KV cache aside [default: a tenth of all candidates]
     #[arg(long, value_parser = clap::value_parser!(u32).range(3..))]
     pub budget: Option<u32>,
     /// Pairs of runs that confirm a gain afterwards: of each phase's threads, then of kernels and threads together
@@ -31,7 +34,7 @@ pub struct Args {
     /// For simulated devices
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Where records go [default: MODEL with .tuning.yaml in place of .mcv]
+    /// Where records go [default: the first MODEL with .tuning.yaml in place of .mcv]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Records of other devices: what won there is tried first
@@ -101,9 +104,14 @@ impl Args {
         self.device.iter().filter(|d| !(cfg!(feature = "tvm") && d.starts_with("tvm:")))
     }
 
+    /// The first artifact: files are named after it.
+    pub fn model(&self) -> &Path {
+        self.models.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
     /// Where records go.
     pub fn records(&self) -> PathBuf {
-        self.out.clone().unwrap_or_else(|| self.model.with_extension("tuning.yaml"))
+        self.out.clone().unwrap_or_else(|| self.model().with_extension("tuning.yaml"))
     }
 
     /// A file beside the records.

@@ -7,7 +7,7 @@ use mcv_ir::target::{Level, Target};
 use mcv_ir::{Error, Kernel, Op, Result};
 use mcv_targets::CpuTarget;
 use mcv_targets::toolchain::Toolchain;
-use mcv_tune::device::{Agent, Device, Hello, KernelText, Remote};
+use mcv_tune::device::{Device, Hello, KernelText};
 use mcv_tune::journal::Journal;
 use mcv_tune::kernels::cache::Cache;
 use mcv_tune::kernels::runner::Apart;
@@ -123,7 +123,7 @@ impl Search<'_> {
 /// Where candidates of the CPU's kernels run.
 fn cpu_runner(args: &Args, name: &str) -> Result<Apart<'static>> {
     if let Some(cargo) = crate::cargo(args, name)? {
-        return Remote::runner(&cargo, Duration::from_secs(args.kernel_timeout));
+        return cargo.runner(Duration::from_secs(args.kernel_timeout));
     }
     let program = std::env::current_exe().map_err(|e| Error::input(format!("this program's path: {e}")))?;
     here(args, &program, candidate::FLAG, Kernel::to_string)
@@ -132,7 +132,7 @@ fn cpu_runner(args: &Args, name: &str) -> Result<Apart<'static>> {
 /// Where candidates of the GPU's kernels run.
 fn gpu_runner(args: &Args, name: &str) -> Result<Apart<'static>> {
     match crate::cargo(args, name)? {
-        Some(cargo) => Remote::gpu_runner(&cargo, Duration::from_secs(args.kernel_timeout)),
+        Some(cargo) => cargo.gpu_runner(Duration::from_secs(args.kernel_timeout)),
         None => here(args, &args.bench()?, gpu::FLAG, gpu::call),
     }
 }
@@ -159,11 +159,7 @@ pub fn kernels_of(hello: &Hello, unit: &str, only: Option<&str>) -> Result<Vec<K
 
 /// The agent at the fastest of the model's levels.
 fn level(args: &Args, hello: &Hello, progress: &Progress) -> Result<Box<dyn Device>> {
-    let timeout = Duration::from_secs(args.timeout);
-    let start = |level: &str| {
-        let agent = Agent::start("local", crate::local(args, &["--level", level])?, timeout)?;
-        Ok(Box::new(agent) as Box<dyn Device>)
-    };
+    let start = |level: &str| crate::open_here(args, &args.models, &["--level", level]);
     let runs = args.kernel_runs as usize;
     variants::fastest(hello, &start, runs, &mut |text| progress.note("local", text))
 }

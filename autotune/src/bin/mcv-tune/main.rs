@@ -14,7 +14,7 @@ use args::Args;
 use clap::Parser;
 use mcv_ir::{Error, Result};
 use mcv_tune::Records;
-use mcv_tune::device::{Agent, Cargo, Device, Line, Remote};
+use mcv_tune::device::{Agent, Cargo, Device, Line, Several};
 use mcv_tune::fleet::{self, Outcome, Plan};
 use mcv_tune::kernels::candidate;
 use mcv_tune::sim::Sim;
@@ -51,7 +51,7 @@ fn tune(args: &Args) -> Result<()> {
     let mut records = if path.exists() { Records::read(&path)? } else { Records::default() };
     let progress = Progress::new(args.quiet);
     let priors = priors(args, &records, &progress)?;
-    let mut devices = args.reached().map(|d| open(args, d, &[])).collect::<Result<Vec<_>>>()?;
+    let mut devices = args.reached().map(|d| open(args, d, &args.models, &[])).collect::<Result<Vec<_>>>()?;
     let journal = args.beside("tuning.journal");
     if args.fresh && journal.exists() {
         remove(&journal)?;
@@ -122,25 +122,47 @@ fn remove(path: &Path) -> Result<()> {
 }
 
 /// A device with what `tuning` says: a tuning file and the files that it names; none: as by default.
-fn open(args: &Args, device: &str, tuning: &[PathBuf]) -> Result<Box<dyn Device>> {
+fn open(args: &Args, device: &str, models: &[PathBuf], tuning: &[PathBuf]) -> Result<Box<dyn Device>> {
+    if let Some(name) = device.strip_prefix("sim:") {
+        return Ok(Box::new(Sim::new(name, args.seed)?));
+    }
+    if device == "local" {
+        let file = tuning.first().map(|f| f.display().to_string());
+        let options: Vec<&str> = file.iter().flat_map(|f| ["--tuning", f]).collect();
+        return open_here(args, models, &options);
+    }
+    let Some(cargo) = cargo(args, device)? else {
+        let known = "give local, adb, adb:SERIAL, ssh:HOST or sim:NAME";
+        return Err(Error::input(format!("--device {device}: {known}")));
+    };
+    check_names(device, models)?;
+    let cargo = Cargo { tuning: tuning.to_vec(), ..cargo };
+    routed(models, &|model| cargo.connect(model, Duration::from_secs(args.timeout)))
+}
+
+/// This machine, with further options of the measuring program.
+fn open_here(args: &Args, models: &[PathBuf], options: &[&str]) -> Result<Box<dyn Device>> {
     let timeout = Duration::from_secs(args.timeout);
-    match device.split_once(':') {
-        _ if device == "local" => {
-            let mut command = local(args, &[])?;
-            command.extend(tuning.iter().take(1).flat_map(|f| ["--tuning".to_owned(), f.display().to_string()]));
-            Ok(Box::new(Agent::start("local", command, timeout)?))
-        }
-        Some(("sim", name)) => Ok(Box::new(Sim::new(name, args.seed)?)),
-        _ => match cargo(args, device)? {
-            Some(cargo) => {
-                let cargo = Cargo { tuning: tuning.to_vec(), ..cargo };
-                Ok(Box::new(Remote::connect(&cargo, timeout)?))
-            }
-            None => {
-                let known = "give local, adb, adb:SERIAL, ssh:HOST or sim:NAME";
-                Err(Error::input(format!("--device {device}: {known}")))
-            }
-        },
+    routed(models, &|model| Agent::start("local", model, local(args, model, options)?, timeout))
+}
+
+/// An agent; one of several where there are artifacts to choose from.
+fn routed(models: &[PathBuf], start: &dyn Fn(&Path) -> Result<Agent>) -> Result<Box<dyn Device>> {
+    match models {
+        [model] => Ok(Box::new(start(model)?)),
+        models => Ok(Box::new(Several::open(models, start)?)),
+    }
+}
+
+/// All artifacts go to one folder of the device.
+fn check_names(device: &str, models: &[PathBuf]) -> Result<()> {
+    let twin = |(i, model): (usize, &PathBuf)| models[..i].iter().any(|m| m.file_name() == model.file_name());
+    match models.iter().enumerate().find(|pair| twin(*pair)) {
+        Some((_, model)) => Err(Error::input(format!(
+            "{}: another artifact has this name, and {device} gets all of them in one folder; rename it",
+            model.display()
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -152,16 +174,16 @@ fn cargo(args: &Args, device: &str) -> Result<Option<Cargo>> {
         ("ssh", Some(host)) if !host.is_empty() => Line::Ssh { host },
         _ => return Ok(None),
     };
-    Ok(Some(Cargo { line, bench: args.bench()?, model: args.model.clone(), options: args.work(), tuning: vec![] }))
+    Ok(Some(Cargo { line, bench: args.bench()?, options: args.work(), tuning: vec![] }))
 }
 
 /// The agent's command on this machine.
-fn local(args: &Args, options: &[&str]) -> Result<Vec<String>> {
-    let text = |path: PathBuf| {
+fn local(args: &Args, model: &Path, options: &[&str]) -> Result<Vec<String>> {
+    let text = |path: &Path| {
         path.to_str().map(str::to_owned).ok_or_else(|| Error::input(format!("{}: no UTF-8", path.display())))
     };
     let mut command = args.launcher();
-    command.extend([text(args.bench()?)?, text(args.model.clone())?, "--agent".to_owned()]);
+    command.extend([text(&args.bench()?)?, text(model)?, "--agent".to_owned()]);
     command.extend(args.work());
     command.extend(options.iter().map(|o| (*o).to_owned()));
     Ok(command)

@@ -6,7 +6,7 @@ use mcv_ir::{Error, Result};
 use mcv_tune::fleet::Outcome;
 use mcv_tune::sim::Sim;
 use mcv_tune::space;
-use mcv_tune::{Record, Records};
+use mcv_tune::{KvChoice, Record, Records};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -131,7 +131,23 @@ pub fn text(args: &Args, kernels: &[Record], outcomes: &[Outcome]) -> String {
              call of each\n"
         ),
     };
-    first + &phases
+    first + &phases + &chosen(outcomes)
+}
+
+/// Types of KV cache that were chosen, once per kind of device.
+fn choices(outcomes: &[Outcome]) -> Vec<(&Outcome, &KvChoice)> {
+    let chosen = outcomes.iter().filter_map(|o| Some((o, o.record.kv_choice.as_ref()?)));
+    let mut choices: Vec<(&Outcome, &KvChoice)> = chosen.collect();
+    choices.dedup_by(|a, b| a.0.record.soc == b.0.record.soc);
+    choices
+}
+
+fn chosen(outcomes: &[Outcome]) -> String {
+    let file = |o: &Outcome| match o.hello.file.to_str() {
+        Some(file) if !file.is_empty() => format!("; run {file}"),
+        _ => String::new(),
+    };
+    choices(outcomes).iter().map(|(o, kv)| format!("{kv}{}\n", file(o))).collect()
 }
 
 /// How the winner compares with the default, and how sure that is.
@@ -187,18 +203,33 @@ pub fn json(args: &Args, kernels: &[Record], outcomes: &[Outcome]) -> Result<Val
     let gain = KernelsGain::of(kernels);
     let speedup = Some(gain.speed).filter(|_| !kernels.is_empty());
     let interval = Some(gain.interval).filter(|_| !kernels.is_empty());
+    let told = |(o, kv): &(&Outcome, &KvChoice)| json!({ "soc": o.record.soc, "file": o.hello.file, "choice": kv });
+    let kv: Vec<Value> = choices(outcomes).iter().map(told).collect();
     let mut summary = json!({
-        "model": args.model.display().to_string(), "records": args.records().display().to_string(),
+        "model": args.model().display().to_string(), "records": args.records().display().to_string(),
         "kernels": { "tuned": kernels.len(), "changed": gain.changed, "speedup": speedup, "interval": interval },
-        "evaluations": runs, "exhaustive_evaluations": all, "phases": phases,
+        "evaluations": runs, "exhaustive_evaluations": all, "phases": phases, "kv": kv,
     });
     if outcomes.iter().any(|o| o.device.starts_with("sim:")) {
-        summary["regret_vs_exhaustive"] = json!(worst);
+        summary["regret_vs_exhaustive"] = json!(worst.max(together_regret(args.seed, outcomes)?));
     }
     Ok(summary)
 }
 
-/// Time of the winner over the least of all candidates, less 1, both without noise.
+/// The same of phases that share the KV cache, over the least sum that any one type of it allows; the worst device's.
+fn together_regret(seed: u64, outcomes: &[Outcome]) -> Result<f64> {
+    let mut worst = 0.0f64;
+    for (outcome, kv) in choices(outcomes) {
+        let Some(name) = outcome.device.strip_prefix("sim:") else { continue };
+        let sim = Sim::new(name, seed)?;
+        let of = |o: &&Outcome| o.record.soc == outcome.record.soc && kv.phases.contains(&o.record.phase);
+        let found = outcomes.iter().filter(of).map(|o| sim.truth(&o.record.phase, &o.record.setting)).sum::<f64>();
+        worst = worst.max(found / sim.least_sum(&kv.phases) - 1.0);
+    }
+    Ok(worst)
+}
+
+/// Time of the winner over the least of all candidates with its type of KV cache, less 1, both without noise.
 fn regret(name: &str, seed: u64, outcome: &Outcome) -> Result<f64> {
     let sim = Sim::new(name, seed)?;
     let all = space::all(&outcome.hello, &outcome.record.phase);

@@ -79,7 +79,7 @@ pub fn measure(args: &Args, outcomes: &[Outcome], files: &[ThreadsFile], progres
         if args.pairs() == 0 || kernels == 0 && pairs.iter().all(|p| p.default == p.found) {
             continue;
         }
-        match run(args, &first.device, file, &pairs, kernels, progress) {
+        match run(args, first, file, &pairs, kernels, progress) {
             Ok(together) => found.extend(together),
             Err(why) => progress.note(&first.device, &format!("kernels and threads together: not measured: {why}")),
         }
@@ -89,7 +89,7 @@ pub fn measure(args: &Args, outcomes: &[Outcome], files: &[ThreadsFile], progres
 
 fn run(
     args: &Args,
-    device: &str,
+    outcome: &Outcome,
     file: &ThreadsFile,
     pairs: &[Pair],
     kernels: usize,
@@ -97,8 +97,9 @@ fn run(
 ) -> Result<Option<Together>> {
     let mut tuning = vec![file.path.clone()];
     tuning.extend(file.library.iter().map(|l| l.file.clone()));
-    let mut before = crate::open(args, device, &[])?;
-    let mut after = crate::open(args, device, &tuning)?;
+    let (device, chosen) = (&outcome.device, [outcome.hello.file.clone()]);
+    let mut before = crate::open(args, device, &chosen, &[])?;
+    let mut after = crate::open(args, device, &chosen, &tuning)?;
     let most = args.pairs();
     together::measure(before.as_mut(), after.as_mut(), pairs, (most, kernels), &mut |done, gain| {
         progress.together(device, done, most, gain);

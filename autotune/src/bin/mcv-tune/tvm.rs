@@ -42,7 +42,8 @@ impl Own {
 /// # Errors
 /// The model can't be opened, or there is no compiler.
 pub fn export(args: &Args, file: &Path) -> Result<()> {
-    let agent = Agent::start("local", local(args, &[])?, Duration::from_secs(args.timeout))?;
+    let agent =
+        Agent::start("local", args.model(), local(args, args.model(), &[])?, Duration::from_secs(args.timeout))?;
     let own = Own::of(args, agent.hello())?;
     let path = args.records();
     let records = if path.exists() { Records::read(&path)? } else { Records::default() };
@@ -129,9 +130,13 @@ pub fn jobs(args: &Args) -> Result<Records> {
     if named.is_empty() {
         return Ok(found);
     }
+    if let [_, other, ..] = &args.models[..] {
+        let remedy = "devices behind TVM's tracker take one artifact";
+        return Err(Error::input(format!("{}: {remedy}; leave it away", other.display())));
+    }
     let (bench, options) = (args.bench()?, options(args));
     let tuner = bench.with_file_name("mcv-tune");
-    let job = job::Job { tuner: &tuner, bench: &bench, model: &args.model, options: &options };
+    let job = job::Job { tuner: &tuner, bench: &bench, model: args.model(), options: &options };
     let run = |name: &&str| match name.rsplit_once(':') {
         Some((tracker, key)) if tracker.contains(':') => job::run(tracker, key, &job),
         _ => Err(Error::input(format!("--device tvm:{name}: give tvm:HOST:PORT:KEY"))),

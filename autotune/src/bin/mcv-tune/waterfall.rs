@@ -4,12 +4,13 @@
 
 use crate::args::Args;
 use mcv_ir::{Error, Result};
-use mcv_tune::device::Device;
+use mcv_tune::device::{Device, Hello};
 use mcv_tune::fleet::Outcome;
 use mcv_tune::report::{Bar, Waterfall};
 use mcv_tune::sim::Sim;
 use mcv_tune::space;
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 
 /// The level that every artifact for this family has if it was asked for: what a cross build without tuning runs.
@@ -26,8 +27,8 @@ const REPEAT: &str = "3";
 /// # Errors
 /// The measuring program fails.
 pub fn measure(args: &Args, outcomes: &[Outcome]) -> Result<Waterfall> {
-    if outcomes.iter().any(|o| o.device == "local") {
-        return measured(args, outcomes);
+    if let Some(here) = outcomes.iter().find(|o| o.device == "local") {
+        return measured(args, &here.hello);
     }
     let Some(name) = outcomes.iter().find_map(|o| o.device.strip_prefix("sim:")) else {
         let left_out = "all bars: they are measured on local and simulated devices only; run mcv-tune on the device";
@@ -38,30 +39,30 @@ pub fn measure(args: &Args, outcomes: &[Outcome]) -> Result<Waterfall> {
 }
 
 /// The bars of this machine: each adds one optimization to the one before.
-fn measured(args: &Args, outcomes: &[Outcome]) -> Result<Waterfall> {
-    let units: Vec<&str> = outcomes.first().map_or(vec![], |o| o.hello.units.iter().map(String::as_str).collect());
-    let units: Vec<&str> = units.into_iter().filter(|u| !u.is_empty()).collect();
+fn measured(args: &Args, hello: &Hello) -> Result<Waterfall> {
+    let bar = |name: &str, options: &[&str]| bar(args, &hello.file, name, options);
+    let units: Vec<&str> = hello.units.iter().map(String::as_str).filter(|u| !u.is_empty()).collect();
     let cpu: &[&str] = if units.is_empty() { &[] } else { &["--units", "cpu"] };
     let tuning = args.beside("threads.json");
     let tuning = tuning.to_str().ok_or_else(|| Error::input("the records' path is no UTF-8"))?;
     let (mut bars, mut left_out) = (Vec::new(), Vec::new());
-    match bar(args, "+ memory: weights of one phase at a time", &[&["--level", WEAKEST], cpu].concat()) {
+    match bar("+ memory: weights of one phase at a time", &[&["--level", WEAKEST], cpu].concat()) {
         Ok(memory) => {
             let nothing = ["--keep-weights", "--level", WEAKEST];
-            bars.push(bar(args, "no optimization: all weights kept, plain kernels", &[&nothing, cpu].concat())?);
+            bars.push(bar("no optimization: all weights kept, plain kernels", &[&nothing, cpu].concat())?);
             bars.push(memory);
-            bars.push(bar(args, "+ compilation: kernels for this CPU", cpu)?);
+            bars.push(bar("+ compilation: kernels for this CPU", cpu)?);
         }
         Err(why) => {
             left_out.push(format!("compilation, so that all bars have kernels for this CPU: {why}"));
             let kept = [&["--keep-weights"], cpu].concat();
-            bars.push(bar(args, "no optimization but compilation: all weights kept", &kept)?);
-            bars.push(bar(args, "+ memory: weights of one phase at a time", cpu)?);
+            bars.push(bar("no optimization but compilation: all weights kept", &kept)?);
+            bars.push(bar("+ memory: weights of one phase at a time", cpu)?);
         }
     }
-    bars.push(bar(args, "+ configuration: threads found here", &[&["--tuning", tuning], cpu].concat())?);
+    bars.push(bar("+ configuration: threads found here", &[&["--tuning", tuning], cpu].concat())?);
     match units.is_empty() {
-        false => bars.push(bar(args, &format!("+ other units: {}", units.join("; ")), &["--tuning", tuning])?),
+        false => bars.push(bar(&format!("+ other units: {}", units.join("; ")), &["--tuning", tuning])?),
         true => left_out.push("NPU: this device, or this model, has no unit beside the CPU".into()),
     }
     Ok(Waterfall { bars, left_out })
@@ -90,10 +91,10 @@ fn simulated_bars(sim: &Sim, outcomes: &[Outcome]) -> Vec<Bar> {
     vec![bar("default threads", false), bar("+ configuration: threads found here", true)]
 }
 
-fn bar(args: &Args, name: &str, options: &[&str]) -> Result<Bar> {
+fn bar(args: &Args, model: &Path, name: &str, options: &[&str]) -> Result<Bar> {
     let failed = |why: String| Error::input(format!("{name}: {why}"));
     let mut command = Command::new(args.bench()?);
-    command.arg(&args.model).args(["--json", "--repeat", REPEAT]).args(args.work()).args(options);
+    command.arg(model).args(["--json", "--repeat", REPEAT]).args(args.work()).args(options);
     let output = command.output().map_err(|e| failed(e.to_string()))?;
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));

@@ -48,6 +48,7 @@ pub fn summary(outcome: &Outcome, args: &CompileArgs) -> serde_json::Value {
     let sizes = sizes_by_part(outcome);
     json!({
         "output": args.output, "model": outcome.program.name, "target": args.target, "recipe": outcome.recipe.name,
+        "kv": outcome.kv.elem.to_string(), "kv_from": outcome.kv.from,
         "seconds": outcome.seconds, "artifact_bytes": outcome.artifact_bytes,
         "peak_rss_bytes": peak_rss(), "kernels": outcome.plan.kernels.len(),
         "phases": phases,

@@ -59,6 +59,7 @@ fn model(html: &mut String, outcome: &Outcome) {
         ),
         ("target", outcome.soc.title.clone()),
         ("recipe", outcome.recipe.name.clone()),
+        ("KV cache", outcome.kv.elem.to_string()),
         (
             "context",
             format!(

@@ -314,3 +314,22 @@ pub struct Limits {
     #[prost(uint64, tag = "6")]
     pub anonymous: u64,
 }
+
+impl State {
+    /// Whether it is part of the KV cache: `kv.LAYER.k`, `kv.LAYER.v`.
+    pub fn is_kv(&self) -> bool {
+        self.name.starts_with("kv.")
+    }
+}
+
+impl Manifest {
+    /// Element types of the KV cache, each once: `f16` or `f32`, as all of its states have one; none of a model without
+    /// such a cache.
+    pub fn kv_types(&self) -> Vec<&str> {
+        let mut types: Vec<&str> =
+            self.states.iter().filter(|s| s.is_kv()).filter_map(|s| s.ty.split('[').next()).collect();
+        types.sort_unstable();
+        types.dedup();
+        types
+    }
+}

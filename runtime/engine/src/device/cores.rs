@@ -84,17 +84,30 @@ pub fn clocks(sysfs: &Path) -> Vec<f64> {
     online(&folder).into_iter().filter_map(clock).collect()
 }
 
-/// Numbers of the cores that thread `tid` may use (0: the calling one), as `sched_getaffinity` tells.
+/// A set of cores as the system tells it: cheap to read and to compare, at each step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mask([u64; MOST / 64]);
+
+impl Mask {
+    /// Numbers of its cores.
+    pub fn cores(&self) -> Vec<usize> {
+        (0..MOST).filter(|id| self.0[id / 64] >> (id % 64) & 1 == 1).collect()
+    }
+}
+
+/// Cores that thread `tid` may use (0: the calling one), as `sched_getaffinity` tells; empty where it doesn't.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn mask(tid: i32) -> Mask {
+    let mut mask = Mask::default();
+    // SAFETY: the system writes at most as many bytes as the set has.
+    let told = unsafe { libc::sched_getaffinity(tid, size_of::<Mask>(), (&raw mut mask.0).cast()) == 0 };
+    if told { mask } else { Mask::default() }
+}
+
+/// Numbers of the cores that thread `tid` may use (0: the calling one).
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn affinity(tid: i32) -> Vec<usize> {
-    // SAFETY: the set is plain data of the size passed.
-    let set = unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        (libc::sched_getaffinity(tid, size_of::<libc::cpu_set_t>(), &mut set) == 0).then_some(set)
-    };
-    let Some(set) = set else { return Vec::new() };
-    // SAFETY: numbers below the size of the set.
-    (0..MOST.min(8 * size_of::<libc::cpu_set_t>())).filter(|id| unsafe { libc::CPU_ISSET(*id, &set) }).collect()
+    mask(tid).cores()
 }
 
 /// Lets thread `tid` (0: the calling one) run on `cores` only, and reads back what the system made of it.
@@ -125,6 +138,12 @@ pub fn pin(tid: i32, cores: &[usize]) -> Result<(), String> {
 pub fn thread() -> i32 {
     // SAFETY: takes nothing, cannot fail.
     unsafe { libc::gettid() }
+}
+
+/// No system call for it here: no core, so that none seems to change.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn mask(_: i32) -> Mask {
+    Mask::default()
 }
 
 /// No system call for it here: all cores.

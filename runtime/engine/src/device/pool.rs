@@ -2,7 +2,7 @@
 //! part each; workers spin shortly, then sleep; no allocation per job, and nobody waits for a worker that never woke
 //! up: whoever is done takes over parts that nobody has begun.
 
-use crate::device::cores::{self, Core};
+use crate::device::cores::{self, Core, Mask};
 use crate::device::threads::{Split, Threads};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -25,7 +25,7 @@ pub struct Pool {
     /// The calling thread and the cores it could use before it was given one.
     caller: Option<(i32, Vec<usize>)>,
     /// Each thread and the cores it could use when the pool was made.
-    given: Vec<(i32, Vec<usize>)>,
+    given: Vec<(i32, Mask)>,
 }
 
 /// Where threads run.
@@ -86,7 +86,7 @@ impl Pool {
             let (shared, told, core) = (Arc::clone(&shared), told.clone(), placement.cores.get(index).copied());
             let life = move || {
                 let pinned = core.map_or(Ok(()), |core| cores::pin(0, &[core]));
-                let _ = told.send((pinned, (cores::thread(), cores::affinity(0))));
+                let _ = told.send((pinned, (cores::thread(), cores::mask(0))));
                 drop(told);
                 shared.serve(index);
             };
@@ -104,7 +104,7 @@ impl Pool {
             placement.notes.push(format!("{}; the system places threads", denied.concat()));
         }
         let caller = caller.map(|(tid, before, _)| (tid, before));
-        given.push((cores::thread(), cores::affinity(0)));
+        given.push((cores::thread(), cores::mask(0)));
         Pool { shared, workers, threads: threads.clone(), placement, caller, given }
     }
 
@@ -131,8 +131,8 @@ impl Pool {
 
     /// The cores that somebody outside gave one of its threads: another mask, or the app went to the background.
     fn moved(&self) -> Option<Vec<usize>> {
-        let now = |(tid, given): &(i32, Vec<usize>)| Some(cores::affinity(*tid)).filter(|now| now != given);
-        self.given.iter().filter_map(now).find(|now| !now.is_empty())
+        let now = |(tid, given): &(i32, Mask)| Some(cores::mask(*tid)).filter(|now| now != given);
+        self.given.iter().filter_map(now).find(|now| *now != Mask::default()).map(|now| now.cores())
     }
 
     fn idle() -> Self {

@@ -1,13 +1,15 @@
 //! `--agent`: one run per request, so that whoever tunes can take candidates in turns without opening the model again.
 //!
 //! Lines of JSON. First the agent says what it is: `{"agent", "model", "soc", "cores": [{"id", "speed", "allowed"}],
-//! "phases", "level", "units", "gpu", "temperature", "family", "levels", "kernels": [{"text", "unit", "symbol"}]}`. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
+//! "phases", "level", "units", "gpu", "kv", "parts", "temperature", "family", "levels",
+//! "kernels": [{"text", "unit", "symbol"}]}`; `kv`: types of the KV cache; `parts`: see [`crate::parts`]. Then a request `{"phase", "threads"}`, `threads` as in a tuning file, is
 //! answered by `{"seconds", "count", "cores", "notes", "temperature", "clocks", "others"}` or `{"error"}`. A request
 //! `{"temperature": true}` runs nothing and is answered by `{"temperature", "others"}`. `others`: the share of the core
 //! seconds of the run, or since the last answer, that other processes had; null where the system doesn't tell.
 
 use crate::Args;
 use crate::measure::{Job, picture, run};
+use crate::parts;
 use mcv_artifact::manifest::{Kernel, MANIFEST_ENTRY};
 use mcv_artifact::{Archive, Digest};
 use mcv_runtime::device::cores::{self, SYSFS};
@@ -42,7 +44,8 @@ pub fn serve(args: &Args) -> Result<()> {
 }
 
 fn hello(args: &Args, session: &Session, known: &[cores::Core]) -> Result<Value> {
-    let manifest = Archive::open(&args.model)?.read(MANIFEST_ENTRY, MAX_MANIFEST)?;
+    let archive = Archive::open(&args.model)?;
+    let manifest = archive.read(MANIFEST_ENTRY, MAX_MANIFEST)?;
     let phases: Vec<&str> = session.manifest().phases.iter().map(|p| p.name.as_str()).collect();
     let level = &session.stats().level;
     let symbols = library::fitting(session.manifest()).find(|l| l.level == *level).map_or(&[][..], |l| &l.symbols[..]);
@@ -57,6 +60,8 @@ fn hello(args: &Args, session: &Session, known: &[cores::Core]) -> Result<Value>
         "level": session.stats().level,
         "units": session.stats().units.iter().map(|u| u.device.clone().unwrap_or_default()).collect::<Vec<_>>(),
         "gpu": session.stats().units.iter().find(|u| u.name == "gpu").and_then(|u| u.device.clone()),
+        "kv": session.manifest().kv_types(),
+        "parts": parts::of(&archive, session.manifest()),
         "temperature": cores::temperature(Path::new(SYSFS)),
         "family": FAMILY,
         "levels": library::fitting(session.manifest()).map(|l| l.level.as_str()).collect::<Vec<_>>(),
@@ -73,7 +78,12 @@ fn answer(args: &Args, session: &mut Session, line: &str, last: &Account) -> Res
     }
     let phase = request.get("phase").and_then(Value::as_str).unwrap_or_default();
     let job = job(args, phase).ok_or_else(|| wrong(format!("no phase {phase:?} to measure")))??;
-    let threads = Threads::from_json(request.get("threads").unwrap_or(&json!({}))).map_err(wrong)?;
+    let threads = request.get("threads").cloned().unwrap_or_else(|| json!({}));
+    let (wanted, types) = (threads.get("kv").and_then(Value::as_str), session.manifest().kv_types());
+    if let Some(other) = wanted.filter(|kv| !types.contains(kv)) {
+        return Err(wrong(format!("threads.kv is {other}, this artifact's cache holds {}", types.join(", "))));
+    }
+    let threads = Threads::from_json(&threads).map_err(wrong)?;
     session.arrange(phase, threads);
     let before = Account::now(Path::new(PROCFS));
     let seconds = run(session, &job, args)?;

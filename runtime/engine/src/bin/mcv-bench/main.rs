@@ -6,6 +6,7 @@ mod agent;
 mod candidate;
 mod limits;
 mod measure;
+mod parts;
 mod table;
 
 use clap::Parser;
