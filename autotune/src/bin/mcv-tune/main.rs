@@ -17,6 +17,7 @@ use mcv_tune::Records;
 use mcv_tune::device::{Agent, Cargo, Device, Line, Several};
 use mcv_tune::fleet::{self, Outcome, Plan};
 use mcv_tune::kernels::candidate;
+use mcv_tune::report::Waterfall;
 use mcv_tune::sim::Sim;
 use mcv_tune::together::Together;
 use progress::Progress;
@@ -94,7 +95,7 @@ fn tune(args: &Args) -> Result<()> {
         #[cfg(feature = "tvm")]
         print!("{}", tvm::text(&races));
     }
-    report(args, &outcomes, &together)
+    report(args, &outcomes, &together, &progress)
 }
 
 /// What won before: records of this model's file, of the user's, and those that ship. Simulated devices get none of the
@@ -111,10 +112,15 @@ fn priors(args: &Args, records: &Records, progress: &Progress) -> Result<Records
     Ok(priors)
 }
 
-fn report(args: &Args, outcomes: &[Outcome], together: &[Together]) -> Result<()> {
+/// The page at once, and again when its bars are measured: those take minutes on a model of full size.
+fn report(args: &Args, outcomes: &[Outcome], together: &[Together], progress: &Progress) -> Result<()> {
     let Some(file) = &args.report else { return Ok(()) };
-    let page = mcv_tune::report::page(outcomes, together, &waterfall::measure(args, outcomes)?);
-    std::fs::write(file, page).map_err(|e| Error::input(format!("{}: {e}", file.display())))
+    let write = |bars: &Waterfall| {
+        let page = mcv_tune::report::page(outcomes, together, bars);
+        std::fs::write(file, page).map_err(|e| Error::input(format!("{}: {e}", file.display())))
+    };
+    write(&waterfall::pending())?;
+    write(&waterfall::measure(args, outcomes, progress)?)
 }
 
 fn remove(path: &Path) -> Result<()> {

@@ -3,6 +3,7 @@
 //! there is left out, and the page says so.
 
 use crate::args::Args;
+use crate::progress::Progress;
 use mcv_ir::{Error, Result};
 use mcv_tune::device::{Device, Hello};
 use mcv_tune::fleet::Outcome;
@@ -19,16 +20,22 @@ const WEAKEST: &str = "portable";
 /// The same on ARM.
 #[cfg(not(target_arch = "x86_64"))]
 const WEAKEST: &str = "neon";
-/// Runs per bar.
+/// Runs per bar; plain kernels take minutes on models of full size, and nobody wonders about their last percents.
 const REPEAT: &str = "3";
+const REPEAT_PLAIN: &str = "1";
+
+/// In place of bars while they are measured.
+pub fn pending() -> Waterfall {
+    Waterfall { bars: vec![], left_out: vec!["all bars: their runs have not ended yet".into()] }
+}
 
 /// The bars of this machine, or of the first simulated device; none on phones.
 ///
 /// # Errors
 /// The measuring program fails.
-pub fn measure(args: &Args, outcomes: &[Outcome]) -> Result<Waterfall> {
+pub fn measure(args: &Args, outcomes: &[Outcome], progress: &Progress) -> Result<Waterfall> {
     if let Some(here) = outcomes.iter().find(|o| o.device == "local") {
-        return measured(args, &here.hello);
+        return measured(args, &here.hello, progress);
     }
     let Some(name) = outcomes.iter().find_map(|o| o.device.strip_prefix("sim:")) else {
         let left_out = "all bars: they are measured on local and simulated devices only; run mcv-tune on the device";
@@ -39,8 +46,11 @@ pub fn measure(args: &Args, outcomes: &[Outcome]) -> Result<Waterfall> {
 }
 
 /// The bars of this machine: each adds one optimization to the one before.
-fn measured(args: &Args, hello: &Hello) -> Result<Waterfall> {
-    let bar = |name: &str, options: &[&str]| bar(args, &hello.file, name, options);
+fn measured(args: &Args, hello: &Hello, progress: &Progress) -> Result<Waterfall> {
+    let bar = |name: &str, options: &[&str]| {
+        progress.note("page", &format!("measuring: {name}"));
+        bar(args, &hello.file, name, options)
+    };
     let units: Vec<&str> = hello.units.iter().map(String::as_str).filter(|u| !u.is_empty()).collect();
     let cpu: &[&str] = if units.is_empty() { &[] } else { &["--units", "cpu"] };
     let tuning = args.beside("threads.json");
@@ -94,7 +104,8 @@ fn simulated_bars(sim: &Sim, outcomes: &[Outcome]) -> Vec<Bar> {
 fn bar(args: &Args, model: &Path, name: &str, options: &[&str]) -> Result<Bar> {
     let failed = |why: String| Error::input(format!("{name}: {why}"));
     let mut command = Command::new(args.bench()?);
-    command.arg(model).args(["--json", "--repeat", REPEAT]).args(args.work()).args(options);
+    let repeat = if options.contains(&WEAKEST) { REPEAT_PLAIN } else { REPEAT };
+    command.arg(model).args(["--json", "--repeat", repeat]).args(args.work()).args(options);
     let output = command.output().map_err(|e| failed(e.to_string()))?;
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
