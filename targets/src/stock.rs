@@ -142,6 +142,8 @@ fn tables(panels: Layout) -> Vec<Kernel> {
             all.push(kernel(Op::Gather, vec![table.clone(), ids()], epilogue, WIDTH));
         }
     }
+    // Version 1.0 makes a place's weights of those of its row and of its column.
+    all.push(kernel(Op::Gather, vec![table(Elem::F32), ids()], &[Pointwise::Mul], WIDTH));
     let x = rows(Elem::F32, WIDTH);
     all.push(kernel(Op::MergeRows, vec![x.clone(), x.clone(), ids()], &[], WIDTH));
     all.push(kernel(Op::LastRow, vec![x.clone()], &[], WIDTH));

@@ -1,9 +1,10 @@
 //! The small trained model against the float32 reference: activations, logits, tokens, answers.
 
+use mcv_compile::args::CompileArgs;
 use mcv_runtime::image;
 use mcv_runtime::session::{Options, Session};
 use mcv_tests::goldens::Golden;
-use mcv_tests::{fixture, measure};
+use mcv_tests::{fixture, measure, nano};
 use std::path::Path;
 
 const GOLDENS: [(&str, u32); 5] = [
@@ -98,8 +99,26 @@ fn every_level_and_the_stock_kernels_answer_alike() {
     assert!(tried >= 1, "the portable level runs everywhere");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("stock.mcv");
-    let options = mcv_compile::args::CompileArgs { stock_kernels: true, ..fixture::options("q4", &path) };
+    let options = CompileArgs { stock_kernels: true, ..fixture::options("q4", &path) };
     mcv_compile::compile::compile(&options).expect("stock kernels cover the model");
     let mut session = Session::open(&path, &Options::default()).expect("the artifact opens");
     assert_eq!(measure::accuracy(&mut session, &tiny, None, 12).expect("a picture set").outputs, best.outputs);
+}
+
+#[test]
+fn stock_kernels_cover_every_version() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for version in nano::VERSIONS {
+        let model = folder.path().join(version);
+        std::fs::create_dir(&model).expect("a folder");
+        nano::write(version, &model).expect("the fixture is complete");
+        for recipe in ["float", "q8", "q4"] {
+            let output = model.join(format!("{recipe}.mcv"));
+            let options = fixture::options(recipe, &output);
+            let args = CompileArgs { model: Some(model.clone()), stock_kernels: true, ..options };
+            if let Err(e) = mcv_compile::compile::compile(&args) {
+                panic!("{version} {recipe}: {e}");
+            }
+        }
+    }
 }
