@@ -28,11 +28,6 @@ impl Several {
         Ok(Several { agents, hello, open: 0, warm: vec![] })
     }
 
-    /// The artifact whose agent runs now, if one does.
-    pub fn running(&self) -> Vec<&Path> {
-        self.agents.iter().filter(|a| a.process().is_some()).map(|a| a.hello().file.as_path()).collect()
-    }
-
     fn place(&self, kv: &str) -> Option<usize> {
         self.hello.kv.iter().position(|known| known == kv)
     }
