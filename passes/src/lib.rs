@@ -6,6 +6,7 @@ pub mod cost;
 pub mod fold;
 pub mod fuse;
 pub mod layout;
+pub mod narrow;
 pub mod pass;
 pub mod place;
 pub mod plan;

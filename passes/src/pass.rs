@@ -6,6 +6,7 @@ use crate::fuse::{
     siblings::FuseSiblings,
 };
 use crate::layout::LayOut;
+use crate::narrow::Narrow;
 use crate::place::{Place, Placement};
 use crate::quantize::Quantize;
 use crate::recipe::Recipe;
@@ -69,6 +70,7 @@ pub fn pipeline_for(placement: Placement) -> Vec<Box<dyn Pass>> {
         Box::new(FuseNorm),
         Box::new(Place::new(placement)),
         Box::new(LayOut),
+        Box::new(Narrow),
     ]
 }
 

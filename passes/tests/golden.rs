@@ -35,4 +35,5 @@ cases! {
     fuse_norm: "fuse-norm",
     place: "place",
     layout: "layout",
+    narrow: "narrow",
 }

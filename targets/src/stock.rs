@@ -84,13 +84,14 @@ fn kernel(op: Op, inputs: Vec<TensorType>, epilogue: &[Pointwise], width: u32) -
     };
     let result = match last {
         Some(&Pointwise::Quantize { group }) => result.with_elem(Elem::Q8 { group }).with_layout(Layout::Summed),
+        Some(Pointwise::Bf16) => result.with_elem(Elem::Bf16),
         _ => result,
     };
     Kernel::new(op, epilogue.to_vec(), args, result)
 }
 
 fn matmuls(panels: Layout) -> Vec<Kernel> {
-    use Pointwise::{Add, Bias, Gated, Scale};
+    use Pointwise::{Add, Bf16, Bias, Gated, Scale};
     let (scale, gate) = (Scale(1.0), Gated(Act::Silu));
     let chains: [&[Pointwise]; 11] = [
         &[],
@@ -105,6 +106,13 @@ fn matmuls(panels: Layout) -> Vec<Kernel> {
         &[Bias, scale],
         &[Bias, scale, Add],
     ];
+    let narrow: [&[Pointwise]; 5] = [
+        &[Bf16],
+        &[gate, Bf16],
+        &[Bias, Bf16],
+        &[Bias, Pointwise::Act(Act::Gelu), Bf16],
+        &[Bias, Pointwise::Act(Act::GeluTanh), Bf16],
+    ];
     let mut all = Vec::new();
     for weight in WEIGHTS {
         let x = match weight {
@@ -112,7 +120,9 @@ fn matmuls(panels: Layout) -> Vec<Kernel> {
             _ => rows(Elem::F32, WIDTH),
         };
         let w = TensorType::new(weight, [Dim::Is(WIDTH), Dim::Is(WIDTH)]).with_layout(panels);
-        all.extend(chains.iter().map(|chain| kernel(Op::MatMul, vec![x.clone(), w.clone()], chain, WIDTH)));
+        let narrow = narrow.iter().filter(|_| matches!(weight, Elem::Q8 { .. } | Elem::Q4 { .. }));
+        let chains = chains.iter().chain(narrow);
+        all.extend(chains.map(|chain| kernel(Op::MatMul, vec![x.clone(), w.clone()], chain, WIDTH)));
     }
     all
 }
@@ -182,6 +192,8 @@ fn attention() -> Vec<Kernel> {
         all.push(Kernel::new(Op::Scores { heads, kv_heads, scale }, vec![], parts, scores.clone()));
         all.push(kernel(Op::Mix { heads, kv_heads }, vec![scores.clone(), cache], &[], WIDTH));
     }
+    let op = Op::Attention { heads, kv_heads, scale, causal: false };
+    all.push(kernel(op, vec![rows(Elem::Bf16, WIDTH); 3], &[], WIDTH));
     for causal in [false, true] {
         all.push(Kernel::new(Op::Softmax { causal }, vec![], vec![scores.clone()], scores.clone()));
     }
@@ -234,5 +246,6 @@ fn pointwise() -> Vec<Kernel> {
         }
     }
     all.push(kernel(Op::Pointwise(Bias), vec![x(), vector(WIDTH)], &[], WIDTH));
+    all.extend([QUANTIZE, QUANTIZE_ROW].map(|q| kernel(Op::Pointwise(q), vec![rows(Elem::Bf16, WIDTH)], &[], WIDTH)));
     all
 }

@@ -35,6 +35,8 @@ pub enum Pointwise {
         /// Elements per scale.
         group: u16,
     },
+    /// f32 -> bf16, rounded to nearest even; nothing follows it.
+    Bf16,
 }
 
 impl Pointwise {
@@ -58,6 +60,7 @@ impl Pointwise {
             Pointwise::Gated(Act::Silu) => "gated_silu",
             Pointwise::Gated(Act::Sigmoid) => "gated_sigmoid",
             Pointwise::Quantize { .. } => "quantize",
+            Pointwise::Bf16 => "bf16",
         }
     }
 }

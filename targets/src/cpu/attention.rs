@@ -26,6 +26,8 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
         return Err(Error::bug("attention without keys"));
     };
     let (elem, suffix) = spelling(k.elem)?;
+    let (asked_elem, asked_suffix) = spelling(q.elem)?;
+    let split = q.elem != Elem::Bf16;
     let (blocks, tiled) = (blocks(kernel, isa), tiled(kernel, isa));
     let most = if tiled { most_tiled_rows(mode) } else { MOST_ROWS };
     let block = match blocks {
@@ -49,7 +51,6 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
         ("elem", elem.to_string()),
         ("suffix", suffix.to_string()),
         ("size", if elem == "float" { "4" } else { "2" }.to_string()),
-        ("query", query.to_string()),
         ("block", block.to_string()),
         ("block_one", block.min(ROWS_OF_ONE).to_string()),
         ("wide", wide.to_string()),
@@ -57,6 +58,12 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
         ("vectors", vectors.to_string()),
         ("keys", if tiled { TILED_KEYS } else { 16 * vectors }.to_string()),
         ("few", TILED_ROWS.to_string()),
+        ("asked_elem", asked_elem.to_string()),
+        ("asked_suffix", asked_suffix.to_string()),
+        ("split", u8::from(split).to_string()),
+        ("products", if split { "3" } else { "1" }.to_string()),
+        ("row", if split { "4" } else { "2" }.to_string()),
+        ("scale", if split { "1.0f" } else { "SCALE * 1.44269504f" }.to_string()),
         ("log2e", if tiled { " * 1.44269504f" } else { "" }.to_string()),
         ("tile", (16 * vectors).to_string()),
         ("lanes", lanes.to_string()),
@@ -66,14 +73,16 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
         ("result", kernel.args.len().to_string()),
     ];
     let halves = isa.halves && kernel.args.get(2).is_some_and(|v| sums_in_halves(v.elem, *causal));
-    let products = match (blocks, halves) {
+    let sums = match (blocks, halves) {
         (None, _) => include_str!("c/attention_dots.c").to_string(),
         (Some(_), false) => [SCORES, "\n", include_str!("c/attention_mix.c")].concat(),
         (Some(_), true) => [SCORES, "\n", include_str!("c/attention_mix_halves.c")].concat(),
     };
     let text = if tiled { include_str!("c/attention_amx.c") } else { include_str!("c/attention.c") };
-    let parts = [("products", products), ("asked", include_str!("c/attention_query.c").to_string())];
-    Ok(fill(&fill(text, &parts.map(|(name, part)| (name, part.trim_end().to_string()))), &values))
+    let numbers = if split { include_str!("c/attention_amx_split.c") } else { include_str!("c/attention_amx_whole.c") };
+    let text = fill(text, &[("sums", sums.trim_end().to_string()), ("numbers", numbers.trim_end().to_string())]);
+    let text = fill(&text, &[("asked", include_str!("c/attention_query.c").trim_end().to_string())]);
+    Ok(fill(&fill(&text, &[("query", query.to_string())]), &values))
 }
 
 /// Whether products go by tiles of bf16: where sums in half precision are good enough too.
@@ -92,7 +101,7 @@ fn most_tiled_rows(mode: Mode) -> u32 {
 
 /// Whether values may be summed in half precision: those that are stored so, and those of pictures.
 fn sums_in_halves(values: Elem, causal: bool) -> bool {
-    values == Elem::F16 || values == Elem::F32 && !causal
+    values == Elem::F16 || values == Elem::Bf16 || values == Elem::F32 && !causal
 }
 
 /// Scores of many queries, as matrices.

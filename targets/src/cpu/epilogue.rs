@@ -1,7 +1,7 @@
 //! Element-wise work as statements on a variable of 16 lanes.
 
 use super::render::{factor, spelling};
-use mcv_ir::{Act, Error, Pointwise, Result, TensorType};
+use mcv_ir::{Act, Elem, Error, Pointwise, Result, TensorType};
 
 /// Hands out operands and constant factors in the order the call passes them.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl<'a> Operands<'a> {
             }
             Pointwise::Scale(_) => format!("{v} = vf_mul({v}, vf_set({}));", factor(&mut self.factors)),
             Pointwise::Act(act) => format!("{v} = {}({v});", activation(*act)),
-            Pointwise::Gated(_) | Pointwise::Quantize { .. } => {
+            Pointwise::Gated(_) | Pointwise::Quantize { .. } | Pointwise::Bf16 => {
                 return Err(Error::bug(format!("{step:?} is not a statement on 16 lanes")));
             }
         })
@@ -79,6 +79,14 @@ pub fn split_gate(steps: &[Pointwise]) -> (&[Pointwise], Option<Act>, &[Pointwis
     match gate {
         Some((i, act)) => (&steps[..i], Some(act), &steps[i + 1..]),
         None => (steps, None, &[]),
+    }
+}
+
+/// `steps` without a final `Bf16`, and the format that results are stored in.
+pub fn split_format(steps: &[Pointwise]) -> (&[Pointwise], Elem) {
+    match steps.split_last() {
+        Some((Pointwise::Bf16, rest)) => (rest, Elem::Bf16),
+        _ => (steps, Elem::F32),
     }
 }
 

@@ -63,5 +63,6 @@ fn step(p: &Pointwise, width: u32) -> String {
         Pointwise::Gated(a) => format!("gated {}", act(a)),
         Pointwise::Quantize { group } if one_group(*group, width) => "quantize/row".into(),
         Pointwise::Quantize { group } => format!("quantize/{group}"),
+        Pointwise::Bf16 => "bf16".into(),
     }
 }

@@ -1,7 +1,7 @@
 //! `x wT`: float weights, and 8- or 4-bit weights times 8-bit activations.
 
-use super::epilogue::{Operands, activation, split_gate};
-use super::render::fill;
+use super::epilogue::{Operands, activation, split_format, split_gate};
+use super::render::{fill, spelling};
 use super::weights;
 use crate::isa::Isa;
 use mcv_ir::target::Schedule;
@@ -44,6 +44,7 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule) -> Re
     }
     if shape.tiles {
         values.push(("result", kernel.args.len().to_string()));
+        values.push(("panel_bytes", if split_format(&kernel.epilogue).1 == Elem::F32 { "64" } else { "32" }.into()));
         let long = weights::long(weight);
         text += &fill(include_str!("c/matmul_amx_expect.c"), &values);
         text.push('\n');
@@ -222,7 +223,9 @@ fn panel_loop(n: u32, indent: &str, call: &str) -> String {
 
 /// The epilogue and the store of 16 results.
 fn put_function(kernel: &Kernel) -> Result<Vec<(&'static str, String)>> {
-    let (before, gate, after) = split_gate(&kernel.epilogue);
+    let (steps, elem) = split_format(&kernel.epilogue);
+    let (before, gate, after) = split_gate(steps);
+    let (to, to_suffix) = spelling(elem)?;
     let mut operands = Operands::new(&kernel.args, 2);
     let mut right = operands.clone();
     let mut text = operands.statements(before, "v", "n")?;
@@ -237,6 +240,8 @@ fn put_function(kernel: &Kernel) -> Result<Vec<(&'static str, String)>> {
         ("lane_names", if gate.is_some() { "v, u" } else { "v" }.into()),
         ("width", if gate.is_some() { "N / 2" } else { "N" }.into()),
         ("result", kernel.args.len().to_string()),
+        ("to", to.into()),
+        ("to_suffix", to_suffix.into()),
     ])
 }
 
@@ -250,6 +255,9 @@ pub fn check_epilogue(steps: &[Pointwise]) -> Result<()> {
         return Err(Error::unsupported(
             "matmul on unit cpu with a quantize epilogue: a group's maximum spans panels of different work units",
         ));
+    }
+    if steps.iter().rev().skip(1).any(|s| *s == Pointwise::Bf16) {
+        return Err(Error::unsupported("matmul on unit cpu with work after bf16"));
     }
     Ok(())
 }

@@ -124,10 +124,13 @@ struct Source {
 fn source(kernel: &Kernel) -> Result<Source> {
     let arg = |i: usize| kernel.args.get(i).ok_or_else(|| Error::bug(format!("{:?} lacks input {i}", kernel.op)));
     let from_row = "vf_load_n(x + n, count)";
-    let row = |m: &str| format!("const float *x = (const float *)MCV_ROW(0, {m});\n");
+    let row = |m: &str, elem: &str| format!("const {elem} *x = (const {elem} *)MCV_ROW(0, {m});\n");
     let (set_up, value, inputs) = match &kernel.op {
-        Op::Pointwise(_) => (row("m"), from_row.to_string(), 1),
-        Op::LastRow => (row("M - 1"), from_row.to_string(), 1),
+        Op::Pointwise(_) => {
+            let (elem, suffix) = spelling(arg(0)?.elem)?;
+            (row("m", elem), format!("vf_load{suffix}_n(x + n, count)"), 1)
+        }
+        Op::LastRow => (row("M - 1", "float"), from_row.to_string(), 1),
         Op::MergeRows => (include_str!("c/merge_rows.c").to_string(), from_row.to_string(), 3),
         Op::LayerNorm { .. } => {
             let (gain, bias) = (load(arg(1)?, "c->arg[1].data", "n")?, load(arg(2)?, "c->arg[2].data", "n")?);

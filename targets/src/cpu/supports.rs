@@ -26,6 +26,8 @@ const I32: &[Elem] = &[Elem::I32];
 /// Rows that one vector's lanes number.
 const MOST_WINDOW: u32 = 16;
 const CACHE: &[Elem] = &[Elem::F32, Elem::F16];
+/// Results of products, as rows of element-wise work.
+const ROWS: &[Elem] = &[Elem::F32, Elem::Bf16];
 
 fn refuse(kernel: &Kernel, reason: &str) -> Error {
     Error::unsupported(format!("{} on unit cpu: {reason}", kernel.op.name()))
@@ -87,6 +89,9 @@ fn check_op(kernel: &Kernel) -> Result<()> {
         Op::Mix { heads, kv_heads } => {
             check_heads(kernel, *heads, *kv_heads).and(all(&args[..1], F32)).and(all(&args[1..2], CACHE))
         }
+        Op::Attention { scale, .. } if args[0].elem == Elem::Bf16 && !(*scale > 0.0 && scale.is_finite()) => {
+            Err(refuse(kernel, &format!("bf16 queries times {scale}: it takes a positive factor")))
+        }
         Op::Attention { heads, kv_heads, .. } => check_attention(kernel, *heads, *kv_heads),
         Op::Rope { heads } => check_rotation(kernel, args[0].width() / (*heads).max(1)).and(all(args, F32)),
         Op::Store { .. } => {
@@ -103,6 +108,7 @@ fn check_op(kernel: &Kernel) -> Result<()> {
             }
             check_heads(kernel, *heads, *heads).and(all(&args[..3], F32))
         }
+        Op::Pointwise(_) => all(&args[..1], ROWS),
         _ => all(&args[..1], F32).and(if kernel.op == Op::Concat { all(args, F32) } else { Ok(()) }),
     }
 }
@@ -158,9 +164,14 @@ fn check_attention(kernel: &Kernel, heads: u32, kv_heads: u32) -> Result<()> {
     if args[1].elem != args[2].elem {
         return Err(refuse(kernel, "keys and values of different element formats"));
     }
-    one_of(kernel, &args[0], "queries", F32)?;
-    one_of(kernel, &args[1], "keys", CACHE)?;
+    if args[0].elem == Elem::Bf16 {
+        one_of(kernel, &args[1], "keys of bf16 queries", &[Elem::Bf16])?;
+    } else {
+        one_of(kernel, &args[0], "queries", F32)?;
+        one_of(kernel, &args[1], "keys", CACHE)?;
+    }
     match args.get(3) {
+        Some(_) if args[0].elem == Elem::Bf16 => Err(refuse(kernel, "a rotary table for bf16 queries")),
         Some(table) if !head.is_multiple_of(2) || table.width() != head => {
             Err(refuse(kernel, "a rotary table that does not fit its heads"))
         }
@@ -208,6 +219,7 @@ fn check_epilogue(kernel: &Kernel) -> Result<()> {
             Pointwise::Gated(_) if i > 0 || !matches!(kernel.op, Op::Pointwise(_)) => {
                 return Err(refuse(kernel, "a gate as epilogue"));
             }
+            Pointwise::Bf16 => return Err(refuse(kernel, "a bf16 result: products alone have it")),
             Pointwise::Quantize { .. } if !last => return Err(refuse(kernel, "work after quantize")),
             Pointwise::Quantize { group } => check_group(kernel, Elem::Q8 { group: *group }, kernel.result.width())?,
             _ => {}
@@ -223,6 +235,9 @@ fn check_result(kernel: &Kernel) -> Result<()> {
     });
     match (&kernel.op, quantize) {
         (_, Some(q8)) => one_of(kernel, &kernel.result, "a result", &[q8]),
+        (Op::MatMul, None) if kernel.epilogue.last() == Some(&Pointwise::Bf16) => {
+            one_of(kernel, &kernel.result, "a result", &[Elem::Bf16])
+        }
         (Op::Store { .. }, None) => one_of(kernel, &kernel.result, "a state", CACHE),
         _ => one_of(kernel, &kernel.result, "a result", F32),
     }

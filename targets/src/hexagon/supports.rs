@@ -1,6 +1,6 @@
 //! What the DSP runs of what the templates can: the vision tower and the resampler.
 
-use mcv_ir::{Elem, Error, Kernel, Op, Result, TensorType};
+use mcv_ir::{Elem, Error, Kernel, Op, Pointwise, Result, TensorType};
 
 /// Tightly coupled memory of the DSP (v73 and later), in bytes: what a work unit reads must fit.
 pub const VTCM: u64 = 8 << 20;
@@ -21,6 +21,9 @@ const _: () = assert!(unit_bytes(MOST_DEPTH as u64) <= VTCM);
 /// # Errors
 /// `Unsupported` with the reason.
 pub fn check(kernel: &Kernel) -> Result<()> {
+    if kernel.epilogue.contains(&Pointwise::Bf16) {
+        return Err(refuse(kernel, "bf16 results"));
+    }
     match &kernel.op {
         Op::MatMul | Op::LayerNorm { .. } | Op::Gather | Op::Pointwise(_) | Op::Concat => {}
         Op::Attention { causal: true, .. } => return Err(refuse(kernel, "a causal mask: text is not its work")),

@@ -43,6 +43,7 @@ pub static ISA: Isa = Isa {
         "#else\n",
         include_str!("text/amx_tiles.h"),
         "#endif\n",
+        include_str!("text/amx_sums.h"),
     ],
     tile_m: 8,
     tiles: true,

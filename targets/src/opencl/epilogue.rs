@@ -42,7 +42,7 @@ impl<'a> Operands<'a> {
             }
             Pointwise::Scale(_) => format!("{v} *= {};", factor(&mut self.factors)),
             Pointwise::Act(act) => format!("{v} = {}({v});", activation(*act)),
-            Pointwise::Gated(_) | Pointwise::Quantize { .. } => {
+            Pointwise::Gated(_) | Pointwise::Quantize { .. } | Pointwise::Bf16 => {
                 return Err(Error::bug(format!("{step:?} is no statement on one float")));
             }
         })

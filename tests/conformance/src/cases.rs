@@ -188,6 +188,43 @@ pub fn per_row(panels: Layout) -> Vec<Kernel> {
     ]
 }
 
+/// What stores bf16 and what reads it, of products.
+pub fn narrow(panels: Layout) -> Vec<(Kernel, Vec<Call>)> {
+    let stores = |(weight, n, k, epilogue): (Elem, u32, u32, &[Pointwise])| {
+        let mut kernel = matmul(panels, weight, n, k, epilogue, Elem::F32);
+        kernel.epilogue.push(Pointwise::Bf16);
+        kernel.result = kernel.result.with_elem(Elem::Bf16);
+        kernel
+    };
+    let q8 = |width: u32| Elem::Q8 { group: width.next_multiple_of(32) as u16 };
+    let reads = |step, result: Elem, width| {
+        Kernel::new(
+            Op::Pointwise(step),
+            vec![],
+            vec![rows(Elem::Bf16, width)],
+            rows(result, width).with_layout(Layout::Summed),
+        )
+    };
+    let attention = |heads: u32, kv_heads: u32, d: u32, causal| {
+        let (q, kv) = (rows(Elem::Bf16, heads * d), context(Elem::Bf16, kv_heads * d));
+        let op = Op::Attention { heads, kv_heads, scale: 0.7, causal };
+        Kernel::new(op, vec![], vec![q.clone(), kv.clone(), kv], q.with_elem(Elem::F32))
+    };
+    let rows: [(Elem, u32, u32, &[Pointwise]); 4] = [
+        (q8(588), 127, 588, &[Pointwise::Bias]),
+        (q8(1152), 96, 1152, &[Pointwise::Bias, Pointwise::Act(Act::GeluTanh)]),
+        (Q4, 96, 96, &[SILU]),
+        (Q8, 33, 127, &[]),
+    ];
+    let by_rows = rows.map(stores).into_iter().chain([
+        reads(Pointwise::Quantize { group: 4320 }, q8(4304), 4304),
+        reads(QUANTIZE, Q8, 127),
+    ]);
+    let by_context = [attention(2, 2, 72, false), attention(3, 1, 33, false), attention(4, 2, 64, true)];
+    let all = by_rows.map(|k| (k, self::by_rows()));
+    all.chain(by_context.map(|k| (k, self::by_context()))).collect()
+}
+
 /// Norms, look-ups, element-wise work, rotary embedding, stores.
 pub fn row_ops(panels: Layout) -> Vec<Kernel> {
     use Pointwise::{Add, Bias, Gated, Mul, Scale};

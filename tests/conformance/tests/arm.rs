@@ -21,7 +21,7 @@ fn check(level: usize) {
     if let Some(why) = missing_tool(AARCH64_LEVELS[level].name) {
         return skip(&why);
     }
-    let cases = [cases::all(PANELS), cases::vision(PANELS)].concat();
+    let cases = [cases::all(PANELS), cases::vision(PANELS), cases::narrow(PANELS)].concat();
     let kernels: Vec<Kernel> = cases.iter().map(|(k, _)| k.clone()).collect();
     for mode in [Mode::Specialized, Mode::Generic] {
         let runner = ArmRunner::new(&AARCH64_LEVELS[level], &kernels, mode).unwrap_or_else(|e| panic!("{e}"));

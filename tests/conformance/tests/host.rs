@@ -5,7 +5,7 @@ use mcv_conformance::cases::{self, by_blocks, by_context, by_rows, by_turns};
 use mcv_conformance::host::{HostRunner, runs_here};
 use mcv_conformance::runner::source;
 use mcv_ir::target::{Level, Mode};
-use mcv_ir::{Kernel, Layout};
+use mcv_ir::{Kernel, Layout, Op};
 use mcv_targets::{CpuTarget, Toolchain};
 use std::io::Write;
 
@@ -41,8 +41,18 @@ fn check_all(level: &'static Level, flags: &[&str]) {
         scope.spawn(|| check(level, flags, &cases::row_ops(PANELS), &by_rows()));
         scope.spawn(|| check(level, flags, &cases::block_ops(), &by_blocks()));
         scope.spawn(|| check(level, flags, &cases::memories(), &by_turns()));
+        scope.spawn(|| check_narrow(level, flags));
         scope.spawn(|| check(level, flags, &cases::one_row(PANELS), &[Call { rows: 1, context: 1, at: 0 }]));
     });
+}
+
+/// Products stored as bf16, and their readers.
+fn check_narrow(level: &'static Level, flags: &[&str]) {
+    let is_attention = |kernel: &Kernel| matches!(kernel.op, Op::Attention { .. });
+    let all = cases::narrow(PANELS).into_iter().map(|(kernel, _)| kernel);
+    let (attention, products): (Vec<Kernel>, Vec<Kernel>) = all.partition(is_attention);
+    check(level, flags, &attention, &by_context());
+    check(level, flags, &products, &by_rows());
 }
 
 /// Says so past the harness, which hides what passing tests print.
@@ -98,6 +108,7 @@ fn amx_kernels_mean_what_eval_says_with_modelled_tiles() {
     if runs_here(level("avx512vnni")) {
         let kernels =
             [gated_and_dense(), cases::per_row(PANELS)[..2].to_vec(), cases::attention()[..3].to_vec()].concat();
+        let kernels: Vec<Kernel> = kernels.into_iter().chain(cases::narrow(PANELS).into_iter().map(|(k, _)| k)).collect();
         check(level("amx"), &flags, &kernels, &[1, 9, 16, 33, 40].map(|rows| Call { rows, context: rows, at: 0 }));
     } else {
         skipped("this CPU has no AVX-512 VNNI, which the model runs on");

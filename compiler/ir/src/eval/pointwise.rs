@@ -5,6 +5,7 @@ use crate::encode;
 use crate::error::{Error, Result};
 use crate::op::{Act, Pointwise};
 use crate::types::{Dim, Elem, Layout, TensorType};
+use half::bf16;
 
 pub(super) fn eval(work: &Pointwise, x: &HostTensor, operand: Option<&HostTensor>) -> Result<HostTensor> {
     match work {
@@ -15,6 +16,7 @@ pub(super) fn eval(work: &Pointwise, x: &HostTensor, operand: Option<&HostTensor
         Pointwise::Act(act) => Ok(each(x, |v| apply(*act, v))),
         Pointwise::Gated(act) => gated(x, *act),
         Pointwise::Quantize { group } => quantized(x, *group),
+        Pointwise::Bf16 => Ok(each(x, |v| bf16::from_f32(v).to_f32())),
     }
 }
 

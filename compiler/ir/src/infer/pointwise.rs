@@ -17,6 +17,7 @@ pub(super) fn result(work: &Pointwise, x: &TensorType, operand: Option<&TensorTy
         Pointwise::Scale(_) | Pointwise::Act(_) => Ok(x),
         Pointwise::Gated(_) => half(&args, x),
         Pointwise::Quantize { group } => quantized(&args, &x, *group),
+        Pointwise::Bf16 => Ok(x.with_elem(Elem::Bf16)),
     }
 }
 

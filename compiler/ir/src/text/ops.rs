@@ -111,7 +111,7 @@ pub(super) fn op(name: &str, a: &mut Attributes) -> Option<Op> {
 
 /// Element-wise work without a number.
 pub(super) fn pointwise(name: &str) -> Option<Pointwise> {
-    const ALL: [Pointwise; 11] = [
+    const ALL: [Pointwise; 12] = [
         Pointwise::Bias,
         Pointwise::Add,
         Pointwise::Mul,
@@ -123,6 +123,7 @@ pub(super) fn pointwise(name: &str) -> Option<Pointwise> {
         Pointwise::Gated(Act::GeluTanh),
         Pointwise::Gated(Act::Silu),
         Pointwise::Gated(Act::Sigmoid),
+        Pointwise::Bf16,
     ];
     ALL.into_iter().find(|p| p.name() == name)
 }

@@ -31,7 +31,7 @@ MCV_INLINE void @symbol@_weigh(float *s, int64_t live, float *most, float *total
         for (int64_t i = 0; i < wide; i += 16) vf_store(out + i, vf_mul(vf_load(out + i), vf_set(keep)));
 }
 
-@products@
+@sums@
 
 /* A unit: @block@ query rows of a key head, fewer when there is one token. */
 MCV_API int64_t @symbol@_units(const mcv_call *c) {

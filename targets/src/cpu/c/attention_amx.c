@@ -1,58 +1,7 @@
-/* Attention by tiles of bf16. What is multiplied is split in two, rounded and what rounding left, and the three larger of
-   the four products are summed. Weights are powers of 2, so queries are scaled by log2 e. Blocks of @keys@ keys: their
+/* Attention by tiles of bf16. Weights are powers of 2, so scores are scaled by log2 e. Blocks of @keys@ keys: their
    panels are made once for all rows of a unit; @few@ rows of scores at a time stay in the first cache. */
 
-@asked@
-
-/* `rows` rows of f32 as two rows of bf16 each, side by side: rounded, and what rounding left. */
-MCV_INLINE void @symbol@_prepare(float *q, int64_t rows, int64_t wide) {
-    for (int64_t r = 0; r < rows; r++) {
-        MCV_ALIGNED uint16_t first[@wide@], rest[@wide@];
-        for (int64_t i = 0; i < wide; i += 32) bf_split(first + i, rest + i, vf_load(q + r * wide + i), vf_load(q + r * wide + i + 16));
-        uint16_t *to = (uint16_t *)(q + r * wide);
-        for (int64_t i = 0; i < wide; i += 32) {
-            vb_store(to + i, vb_load(first + i));
-            vb_store(to + wide + i, vb_load(rest + i));
-        }
-    }
-}
-
-/* 16 keys from `first` on, 32 values from i on, as a panel: pairs of values of each key; zeros from `seen` on. */
-MCV_INLINE void @symbol@_keys(const mcv_call *c, char *to, char *rest, int64_t shared, int64_t first, int64_t i, int64_t seen) {
-    @sizes@
-    MCV_ALIGNED uint16_t near[16][32], far[16][32];
-    vf lanes[16];
-    for (int j = 0; j < 16; j++) {
-        vf part[2];
-        MCV_UNROLL for (int half = 0; half < 2; half++) {
-            const int64_t at = i + 16 * half;
-            const int count = first + j < seen && D > at ? mcv_count(D, at) : 0;
-            const @elem@ *k = (const @elem@ *)MCV_ROW(1, count ? first + j : 0) + shared * D + (count ? at : 0);
-            part[half] = vf_load@suffix@_n(k, count);
-        }
-        bf_split(near[j], far[j], part[0], part[1]);
-    }
-    MCV_UNROLL for (int j = 0; j < 16; j++) lanes[j] = vf_load((const float *)near[j]);
-    vf_turn(lanes);
-    MCV_UNROLL for (int j = 0; j < 16; j++) vf_store((float *)(to + 64 * j), lanes[j]);
-    MCV_UNROLL for (int j = 0; j < 16; j++) lanes[j] = vf_load((const float *)far[j]);
-    vf_turn(lanes);
-    MCV_UNROLL for (int j = 0; j < 16; j++) vf_store((float *)(rest + 64 * j), lanes[j]);
-}
-
-/* 32 keys from `first` on, values i to i + 16 of each, as a panel: pairs of keys; zeros from `seen` on. */
-MCV_INLINE void @symbol@_values(const mcv_call *c, char *to, char *rest, int64_t shared, int64_t first, int64_t i, int64_t seen) {
-    @sizes@
-    const int count = mcv_count(D, i);
-    for (int j = 0; j < 16; j++) {
-        vf pair[2];
-        MCV_UNROLL for (int side = 0; side < 2; side++) {
-            const int64_t key = first + 2 * j + side;
-            pair[side] = vf_load@suffix@_n((const @elem@ *)MCV_ROW(2, key < seen ? key : 0) + shared * D + i, key < seen ? count : 0);
-        }
-        bf_pairs((uint16_t *)(to + 64 * j), (uint16_t *)(rest + 64 * j), pair[0], pair[1]);
-    }
-}
+@numbers@
 
 /* Panels of keys and values of @keys@ keys from `first` on: first all that are rounded, then what rounding left. */
 MCV_INLINE void @symbol@_panels(const mcv_call *c, char *keys, char *values, int64_t shared, int64_t first, int64_t seen) {
@@ -61,16 +10,16 @@ MCV_INLINE void @symbol@_panels(const mcv_call *c, char *keys, char *values, int
     for (int64_t j = 0; j < mcv_div_up(count, 32) * 2; j++)
         for (int64_t step = 0; step < steps; step++) {
             char *to = keys + 1024 * (j * steps + step);
-            @symbol@_keys(c, to, to + 64 * @keys@ * steps, shared, first + 16 * j, 32 * step, seen);
+            @symbol@_keys(c, to, to + @split@ * 64 * @keys@ * steps, shared, first + 16 * j, 32 * step, seen);
         }
     for (int64_t i = 0; i < columns; i++)
         for (int64_t j = 0; j < mcv_div_up(count, 32); j++) {
             char *to = values + 32 * @keys@ * i + 1024 * j;
-            @symbol@_values(c, to, to + 32 * @keys@ * columns, shared, first + 32 * j, 16 * i, seen);
+            @symbol@_values(c, to, to + @split@ * 32 * @keys@ * columns, shared, first + 32 * j, 16 * i, seen);
         }
 }
 
-/* Loads what the first products of 32 rows and two panels take: rows, rounded; panels, what rounding left. */
+/* Loads what the first products of 32 rows and two panels take: rows, rounded; panels, what rounding left, if split. */
 MCV_INLINE void @symbol@_first(amx_state *t, const char *rows, int64_t stride, const char *panel, int64_t other) {
     amx_load(t, 4, rows, stride);
     amx_load(t, 6, panel, 64);
@@ -78,10 +27,10 @@ MCV_INLINE void @symbol@_first(amx_state *t, const char *rows, int64_t stride, c
     amx_load(t, 5, rows + 16 * stride, stride);
 }
 
-/* Adds 32 rows times two panels, or one, to tiles 0 to 3: three products; `rest` bytes behind what is rounded is what
-   rounding left, of rows and of panels. What @symbol@_first loads is there. */
+/* Adds 32 rows times two panels, or one, to tiles 0 to 3. What @symbol@_first loads is there. Three products if numbers
+   are split: `rest` bytes behind what is rounded is what rounding left, of rows and of panels. */
 MCV_INLINE void @symbol@_products(amx_state *t, const char *rows, int64_t stride, int64_t rest, const char *panel, int64_t other, const int TWO) {
-    MCV_UNROLL for (int i = 0; i < 3; i++) {
+    MCV_UNROLL for (int i = 0; i < @products@; i++) {
         if (i == 1) {
             amx_load(t, 6, panel, 64);
             if (TWO) amx_load(t, 7, panel + other, 64);
@@ -98,23 +47,24 @@ MCV_INLINE void @symbol@_products(amx_state *t, const char *rows, int64_t stride
 }
 
 /* Scores of `rows` queries with `count` keys. Loads do not pass older stores, so the next block's stand before them. */
-MCV_INLINE void @symbol@_scores(amx_state *t, const float *q, float *s, const char *keys, int64_t wide, int64_t rows, int64_t count) {
-    const int64_t steps = wide / 32, part = 64 * @keys@ * steps, down = rows / 32, blocks = down * mcv_div_up(count, 32);
-    @symbol@_first(t, (const char *)q, 4 * wide, keys + part, 1024 * steps);
+MCV_INLINE void @symbol@_scores(amx_state *t, const char *q, float *s, const char *keys, int64_t wide, int64_t rows, int64_t count) {
+    const int64_t steps = wide / 32, part = @split@ * 64 * @keys@ * steps, row = @row@ * wide;
+    const int64_t down = rows / 32, blocks = down * mcv_div_up(count, 32);
+    @symbol@_first(t, q, row, keys + part, 1024 * steps);
     for (int64_t n = 0; n < blocks; n++) {
-        const char *upper = (const char *)(q + n % down * 32 * wide), *panel = keys + n / down * 2048 * steps;
+        const char *upper = q + n % down * 32 * row, *panel = keys + n / down * 2048 * steps;
         amx_zero(t, 0);
         amx_zero(t, 1);
         amx_zero(t, 2);
         amx_zero(t, 3);
         for (int64_t step = 0; step < steps; step++) {
             const char *now = panel + 1024 * step;
-            if (step) @symbol@_first(t, upper + 64 * step, 4 * wide, now + part, 1024 * steps);
-            @symbol@_products(t, upper + 64 * step, 4 * wide, 2 * wide, now, 1024 * steps, 1);
+            if (step) @symbol@_first(t, upper + 64 * step, row, now + part, 1024 * steps);
+            @symbol@_products(t, upper + 64 * step, row, 2 * wide, now, 1024 * steps, 1);
         }
         const int64_t next = n + 1 < blocks ? n + 1 : 0;
         const char *panels = keys + next / down * 2048 * steps;
-        @symbol@_first(t, (const char *)(q + next % down * 32 * wide), 4 * wide, panels + part, 1024 * steps);
+        @symbol@_first(t, q + next % down * 32 * row, row, panels + part, 1024 * steps);
         float *to = s + n % down * 32 * @keys@ + n / down * 32;
         amx_store(t, 0, to, 4 * @keys@);
         amx_store(t, 1, to + 16, 4 * @keys@);
@@ -123,14 +73,14 @@ MCV_INLINE void @symbol@_scores(amx_state *t, const float *q, float *s, const ch
     }
 }
 
-/* Turns a row's scores, `live` of them seen, into weights against the new maximum, split; rescales what was summed. */
-MCV_INLINE void @symbol@_weigh(float *s, int64_t live, float *most, float *total, float *out, int64_t wide) {
+/* Turns a row's scores, `live` of them seen, into weights against the new maximum; rescales what was summed. */
+MCV_INLINE void @symbol@_weigh(float *s, int64_t live, float *most, float *total, float *out, int64_t wide, float scale) {
     vf x[@keys@ / 16], top = vf_set(-1e30f);
     MCV_UNROLL for (int i = 0; i < @keys@ / 16; i++) x[i] = vf_load(s + 16 * i);
     if (live < @keys@)
         for (int i = 0; i < @keys@ / 16; i++) x[i] = vf_first(live > 16 * i ? mcv_count(live, 16 * i) : 0, x[i], vf_set(-1e30f));
     MCV_UNROLL for (int i = 0; i < @keys@ / 16; i++) top = vf_max(top, x[i]);
-    const float best = vf_top(top);
+    const float best = vf_top(top) * scale;
     vf sum = vf_load(total);
     if (best > *most) {
         const vf keep = vf_power(vf_set(*most - best));
@@ -138,12 +88,12 @@ MCV_INLINE void @symbol@_weigh(float *s, int64_t live, float *most, float *total
         sum = vf_mul(sum, keep);
         for (int64_t i = 0; i < wide; i += 16) vf_store(out + i, vf_mul(vf_load(out + i), keep));
     }
-    const vf shift = vf_set(*most);
+    const vf shift = vf_set(-*most), factor = vf_set(scale);
     uint16_t *to = (uint16_t *)s;
     MCV_UNROLL for (int i = 0; i < @keys@ / 16; i += 2) {
-        const vf even = vf_power(vf_sub(x[i], shift)), odd = vf_power(vf_sub(x[i + 1], shift));
+        const vf even = vf_power(vf_fma(x[i], factor, shift)), odd = vf_power(vf_fma(x[i + 1], factor, shift));
         sum = vf_add(sum, vf_add(even, odd));
-        bf_split(to + 16 * i, to + @keys@ + 16 * i, even, odd);
+        @symbol@_weights(to + 16 * i, even, odd);
     }
     vf_store(total, sum);
 }
@@ -169,7 +119,7 @@ MCV_INLINE void @symbol@_add(amx_state *t, const float *s, float *out, const cha
 /* Adds `count` values weighted by `rows` rows of s. */
 MCV_INLINE void @symbol@_mix(const mcv_call *c, amx_state *t, const float *s, float *out, const char *values, int64_t rows, int64_t count) {
     @sizes@
-    const int64_t wide = mcv_div_up(D, 32) * 32, columns = mcv_div_up(D, 16), part = 32 * @keys@ * columns;
+    const int64_t wide = mcv_div_up(D, 32) * 32, columns = mcv_div_up(D, 16), part = @split@ * 32 * @keys@ * columns;
     for (int64_t r = 0; r < rows; r += 32) {
         int64_t i = 0;
         for (; i + 2 <= columns; i += 2) @symbol@_add(t, s + r * @keys@, out + r * wide + 16 * i, values + 32 * @keys@ * i, part, wide, count, 1);
@@ -186,8 +136,8 @@ MCV_API int64_t @symbol@_units(const mcv_call *c) {
 MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
     @sizes@
     const int64_t G = H / KV, blocks = mcv_div_up(M * G, @block@), wide = mcv_div_up(D, 32) * 32;
-    MCV_ALIGNED float q[@block@ * @wide@], out[@block@ * @wide@], keys[@keys@ * @wide@], values[@keys@ * @wide@];
-    MCV_ALIGNED float s[@few@ * @keys@], total[@block@ * 16];
+    MCV_ALIGNED char q[@row@ * @block@ * @wide@], keys[@row@ * @keys@ * @wide@], values[@row@ * @keys@ * @wide@];
+    MCV_ALIGNED float out[@block@ * @wide@], s[@few@ * @keys@], total[@block@ * 16];
     float most[@block@];
     amx_state state;
     const amx_shapes shapes = amx_shapes_for(64, 32);
@@ -196,23 +146,19 @@ MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
         const int64_t shared = u / blocks, start = u % blocks * @block@;
         const int64_t rows = mcv_min(@block@, M * G - start), filled = mcv_div_up(rows, 32) * 32;
         for (int64_t i = 0; i < filled * wide; i++) out[i] = 0.0f;
-        for (int64_t i = rows * wide; i < filled * wide; i++) q[i] = 0.0f;
         for (int64_t i = 0; i < rows * 16; i++) total[i] = 0.0f;
-        for (int64_t r = 0; r < rows; r++) {
-            @symbol@_query(c, q + r * wide, shared, start + r);
-            most[r] = -1e30f;
-        }
-        @symbol@_prepare(q, filled, wide);
+        for (int64_t r = 0; r < rows; r++) most[r] = -1e30f;
+        @symbol@_queries(c, q, shared, start, rows, filled);
         const int64_t seen = @seen_block@;
         for (int64_t first = 0; first < seen; first += @keys@) {
             const int64_t count = mcv_min(@keys@, seen - first);
-            @symbol@_panels(c, (char *)keys, (char *)values, shared, first, seen);
+            @symbol@_panels(c, keys, values, shared, first, seen);
             for (int64_t few = 0; few < rows; few += @few@) {
                 const int64_t some = mcv_min(@few@, filled - few);
-                @symbol@_scores(&state, q + few * wide, s, (const char *)keys, wide, some, count);
+                @symbol@_scores(&state, q + @row@ * few * wide, s, keys, wide, some, count);
                 for (int64_t r = few; r < mcv_min(few + @few@, rows); r++)
-                    @symbol@_weigh(s + (r - few) * @keys@, @seen_row@ - first, most + r, total + 16 * r, out + r * wide, wide);
-                @symbol@_mix(c, &state, s, out + few * wide, (const char *)values, some, count);
+                    @symbol@_weigh(s + (r - few) * @keys@, @seen_row@ - first, most + r, total + 16 * r, out + r * wide, wide, @scale@);
+                @symbol@_mix(c, &state, s, out + few * wide, values, some, count);
             }
         }
         for (int64_t r = 0; r < rows; r++) {

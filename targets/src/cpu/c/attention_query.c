@@ -2,7 +2,7 @@
 MCV_INLINE void @symbol@_query(const mcv_call *c, float *to, int64_t shared, int64_t r) {
     @sizes@
     const int64_t G = H / KV, wide = mcv_div_up(D, @lanes@) * @lanes@;
-    const float *q = (const float *)MCV_ROW(0, r / G) + (shared * G + r % G) * D;
+    const @asked_elem@ *q = (const @asked_elem@ *)MCV_ROW(0, r / G) + (shared * G + r % G) * D;
     const vf scale = vf_set(SCALE@log2e@);
     for (int64_t i = 0; i < wide; i++) to[i] = 0.0f;
     @query@

@@ -21,21 +21,7 @@ MCV_INLINE void @symbol@_widen(const mcv_call *c, int64_t k, int64_t k_end, int6
 
 /* `steps` tiles of rows, 32 rows if TALL, else 16, times two panels, added to `acc`. */
 MCV_INLINE void @symbol@_chunk(amx_state *t, const uint16_t *rows, const uint16_t *columns, int64_t steps, int first, float *acc, const int TALL) {
-    if (first) {
-        amx_zero(t, 0);
-        amx_zero(t, 1);
-        if (TALL) {
-            amx_zero(t, 2);
-            amx_zero(t, 3);
-        }
-    } else {
-        amx_load(t, 0, acc, 64);
-        amx_load(t, 1, acc + 256, 64);
-        if (TALL) {
-            amx_load(t, 2, acc + 512, 64);
-            amx_load(t, 3, acc + 768, 64);
-        }
-    }
+    amx_open(t, first, acc, TALL);
     for (int64_t s = 0; s < steps; s++, rows += 512, columns += 512) {
         amx_load(t, 4, rows, 64);
         amx_load(t, 6, columns, 64);
@@ -48,12 +34,7 @@ MCV_INLINE void @symbol@_chunk(amx_state *t, const uint16_t *rows, const uint16_
             amx_dot_bf16(t, 3, 5, 7);
         }
     }
-    amx_store(t, 0, acc, 64);
-    amx_store(t, 1, acc + 256, 64);
-    if (TALL) {
-        amx_store(t, 2, acc + 512, 64);
-        amx_store(t, 3, acc + 768, 64);
-    }
+    amx_close(t, acc, TALL);
 }
 
 /* Finishes and stores rows m to m + live. */

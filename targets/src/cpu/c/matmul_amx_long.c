@@ -23,21 +23,7 @@ MCV_INLINE void @symbol@_pack_panel(const char *w, int64_t k, int64_t k_end, cha
 /* `steps` tiles of rows, 32 rows if TALL, else 16, times two panels, added to `acc`. Meanwhile `lines` of each panel a
    step are brought near that are needed next. */
 MCV_INLINE void @symbol@_chunk(amx_state *t, const char *rows, const char *columns, int64_t steps, const char *const *next, int lines, int first, int32_t *acc, const int TALL) {
-    if (first) {
-        amx_zero(t, 0);
-        amx_zero(t, 1);
-        if (TALL) {
-            amx_zero(t, 2);
-            amx_zero(t, 3);
-        }
-    } else {
-        amx_load(t, 0, acc, 64);
-        amx_load(t, 1, acc + 256, 64);
-        if (TALL) {
-            amx_load(t, 2, acc + 512, 64);
-            amx_load(t, 3, acc + 768, 64);
-        }
-    }
+    amx_open(t, first, acc, TALL);
     for (int64_t s = 0; s < steps; s++, rows += 1024, columns += 1024) {
         amx_load(t, 4, rows, 64);
         amx_load(t, 6, columns, 64);
@@ -54,12 +40,7 @@ MCV_INLINE void @symbol@_chunk(amx_state *t, const char *rows, const char *colum
             MCV_PREFETCH(next[1] + 64 * (lines * s + i));
         }
     }
-    amx_store(t, 0, acc, 64);
-    amx_store(t, 1, acc + 256, 64);
-    if (TALL) {
-        amx_store(t, 2, acc + 512, 64);
-        amx_store(t, 3, acc + 768, 64);
-    }
+    amx_close(t, acc, TALL);
 }
 
 /* Scales, finishes and stores rows m to m + live. */

@@ -2,7 +2,7 @@
 MCV_INLINE void @symbol@_finished(const mcv_call *c, @lanes@, int64_t m, int64_t n, const int count) {
     @sizes@
     @epilogue@
-    vf_store_n((float *)MCV_ROW(@result@, m) + n, v, count);
+    vf_store@to_suffix@_n((@to@ *)MCV_ROW(@result@, m) + n, v, count);
 }
 
 /* The same as a call, as many columns as there are. */

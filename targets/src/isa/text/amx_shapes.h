@@ -36,6 +36,16 @@ MCV_INLINE void bf_split(uint16_t *first, uint16_t *rest, vf low, vf high) {
     vb_store(rest, bf_join(bf_round(bf_rest(low, x)), bf_round(bf_rest(high, y))));
 }
 MCV_INLINE vi bf_blend(vi even, vi odd) { return _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(even, 16), odd); }
+/* bf16 of memory: the first n of 32, zeros behind; as 16 lanes of pairs; of two rows' first 16 in turns. */
+MCV_INLINE vb bf_load(const uint16_t *p, int64_t n) {
+    return _mm512_maskz_loadu_epi16(n >= 32 ? 0xFFFFFFFFu : (1u << n) - 1, p);
+}
+MCV_INLINE vf bf_as_lanes(vb x) { return _mm512_castsi512_ps(x); }
+MCV_INLINE vb bf_in_turns(vb x, vb y) {
+    static const MCV_ALIGNED uint16_t order[32] = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+                                                   8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+    return _mm512_permutex2var_epi16(x, vb_load(order), y);
+}
 MCV_INLINE void bf_pairs(uint16_t *first, uint16_t *rest, vf even, vf odd) {
     const vi x = bf_round(even), y = bf_round(odd);
     vb_store(first, bf_blend(x, y));

@@ -54,6 +54,16 @@ MCV_INLINE void vf_store_f16_n(uint16_t *p, vf x, int n) {
     _mm_storeu_si128((__m128i *)(to + 8), _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
     if (n < 16) for (int i = 0; i < n; i++) p[i] = t[i];
 }
+MCV_INLINE __m256i mcv_round_bf16(__m256 x) {
+    const __m256i bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    return _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+}
+MCV_INLINE void vf_store_bf16_n(uint16_t *p, vf x, int n) {
+    uint16_t t[16];
+    const __m256i turned = _mm256_packus_epi32(mcv_round_bf16(x.a), mcv_round_bf16(x.b));
+    _mm256_storeu_si256((__m256i *)(n >= 16 ? p : t), _mm256_permute4x64_epi64(turned, 0xd8));
+    if (n < 16) for (int i = 0; i < n; i++) p[i] = t[i];
+}
 MCV_INLINE vf mcv_from_bytes(__m128i x, int is_signed) {
     const __m128i high = _mm_srli_si128(x, 8);
     vf r = {_mm256_cvtepi32_ps(is_signed ? _mm256_cvtepi8_epi32(x) : _mm256_cvtepu8_epi32(x)),

@@ -24,6 +24,11 @@ MCV_INLINE vf vf_load_bf16_n(const uint16_t *p, int n) { return mcv_from_bf16(_m
 MCV_INLINE void vf_store_f16_n(uint16_t *p, vf x, int n) {
     _mm256_mask_storeu_epi16(p, mcv_mask(n), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
+MCV_INLINE void vf_store_bf16_n(uint16_t *p, vf x, int n) {
+    const __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    _mm512_mask_cvtepi32_storeu_epi16(p, mcv_mask(n), _mm512_srli_epi32(rounded, 16));
+}
 MCV_INLINE vf mcv_from_u8(__m128i x) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(x)); }
 MCV_INLINE vf vf_load_i8(const int8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p))); }
 MCV_INLINE vf vf_load_low4(const uint8_t *p) {
@@ -40,6 +45,12 @@ MCV_INLINE vf vf_add(vf x, vf y) { return _mm512_add_ps(x, y); }
 MCV_INLINE vf vf_sub(vf x, vf y) { return _mm512_sub_ps(x, y); }
 MCV_INLINE vf vf_mul(vf x, vf y) { return _mm512_mul_ps(x, y); }
 MCV_INLINE vf vf_div(vf x, vf y) { return _mm512_div_ps(x, y); }
+#define MCV_RATIO
+/* x / y for 1 <= y <= 2^126 within 2 units of the last place: one step of Newton from 14 bits. */
+MCV_INLINE vf vf_ratio(vf x, vf y) {
+    const vf r = _mm512_rcp14_ps(y);
+    return _mm512_mul_ps(x, _mm512_fmadd_ps(_mm512_fnmadd_ps(y, r, _mm512_set1_ps(1.0f)), r, r));
+}
 MCV_INLINE vf vf_max(vf x, vf y) { return _mm512_max_ps(x, y); }
 MCV_INLINE vf vf_min(vf x, vf y) { return _mm512_min_ps(x, y); }
 MCV_INLINE vf vf_fma(vf x, vf y, vf z) { return _mm512_fmadd_ps(x, y, z); }

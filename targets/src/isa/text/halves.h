@@ -1,4 +1,4 @@
-/* Half precision in plain C. */
+/* Half precision and bf16 in plain C. */
 MCV_INLINE float mcv_bits(uint32_t u) { float f; memcpy(&f, &u, 4); return f; }
 MCV_INLINE float mcv_f16_to_f32(uint16_t h) {
     const uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
@@ -21,4 +21,9 @@ MCV_INLINE uint16_t mcv_f32_to_f16(float f) {
         return (uint16_t)(sign | (u - 0x3f000000));
     }
     return (uint16_t)(sign | (u - 0x38000000 + 0xfff + (u >> 13 & 1)) >> 13);
+}
+MCV_INLINE uint16_t mcv_f32_to_bf16(float f) {
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
 }

@@ -45,6 +45,17 @@ MCV_INLINE void vf_store_f16_n(uint16_t *p, vf x, int n) {
     mcv_store_f16(n >= 16 ? p : t, x);
     if (n < 16) for (int i = 0; i < n; i++) p[i] = t[i];
 }
+MCV_INLINE uint32x4_t mcv_round_bf16(float32x4_t x) {
+    const uint32x4_t bits = vreinterpretq_u32_f32(x), odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    return vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+}
+MCV_INLINE void vf_store_bf16_n(uint16_t *p, vf x, int n) {
+    uint16_t t[16];
+    uint16_t *to = n >= 16 ? p : t;
+    vst1q_u16(to, vshrn_high_n_u32(vshrn_n_u32(mcv_round_bf16(x.a), 16), mcv_round_bf16(x.b), 16));
+    vst1q_u16(to + 8, vshrn_high_n_u32(vshrn_n_u32(mcv_round_bf16(x.c), 16), mcv_round_bf16(x.d), 16));
+    if (n < 16) for (int i = 0; i < n; i++) p[i] = t[i];
+}
 MCV_INLINE vf mcv_from_bytes(int8x16_t x) {
     const int16x8_t low = vmovl_s8(vget_low_s8(x)), high = vmovl_high_s8(x);
     vf r = {vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),

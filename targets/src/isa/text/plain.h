@@ -17,6 +17,7 @@ MCV_INLINE vf vf_load_f16(const uint16_t *p) { MCV_LANES(mcv_f16_to_f32(p[i])); 
 MCV_INLINE vf vf_load_bf16_n(const uint16_t *p, int n) { MCV_LANES(i < n ? mcv_bits((uint32_t)p[i] << 16) : 0.0f); }
 MCV_INLINE vf vf_load_bf16(const uint16_t *p) { MCV_LANES(mcv_bits((uint32_t)p[i] << 16)); }
 MCV_INLINE void vf_store_f16_n(uint16_t *p, vf a, int n) { for (int i = 0; i < n; i++) p[i] = mcv_f32_to_f16(a.v[i]); }
+MCV_INLINE void vf_store_bf16_n(uint16_t *p, vf a, int n) { for (int i = 0; i < n; i++) p[i] = mcv_f32_to_bf16(a.v[i]); }
 MCV_INLINE vf vf_load_i8(const int8_t *p) { MCV_LANES((float)p[i]); }
 MCV_INLINE vf vf_load_low4(const uint8_t *p) { MCV_LANES((float)(p[i] & 15)); }
 MCV_INLINE vf vf_load_high4(const uint8_t *p) { MCV_LANES((float)(p[i] >> 4)); }

@@ -70,6 +70,11 @@ MCV_INLINE void vf_store_f16_n(uint16_t *p, vf x, int n) {
     vf_store(t, x);
     for (int i = 0; i < n; i++) p[i] = mcv_f32_to_f16(t[i]);
 }
+MCV_INLINE void vf_store_bf16_n(uint16_t *p, vf x, int n) {
+    float t[16];
+    vf_store(t, x);
+    for (int i = 0; i < n; i++) p[i] = mcv_f32_to_bf16(t[i]);
+}
 MCV_INLINE void vf_store_i8(int8_t *p, vf x) {
     float t[16];
     vf_store(t, x);
