@@ -17,6 +17,8 @@ const MOST_DOTS: u32 = 16;
 /// Keys that go by tiles at a time, and rows whose scores with them stay in the first cache.
 const TILED_KEYS: u32 = 128;
 const TILED_ROWS: u32 = 64;
+/// Bytes of keys whose panels are held for the rows of a unit: with the values half of a second cache of 1 MB.
+const HELD_BYTES: u32 = 196_608;
 /// Query rows per unit when there is one token: few, so that key heads give enough units.
 const ROWS_OF_ONE: u32 = 4;
 
@@ -27,9 +29,9 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
     };
     let (elem, suffix) = spelling(k.elem)?;
     let (asked_elem, asked_suffix) = spelling(q.elem)?;
-    let split = q.elem != Elem::Bf16;
+    let split = !whole(kernel);
     let (blocks, tiled) = (blocks(kernel, isa), tiled(kernel, isa));
-    let most = if tiled { most_tiled_rows(mode) } else { MOST_ROWS };
+    let most = if tiled { most_tiled_rows(mode, split) } else { MOST_ROWS };
     let block = match blocks {
         Some([rows, _]) => schedule.tile_m.clamp(rows, most).next_multiple_of(rows),
         None => schedule.tile_m.clamp(1, MOST_DOTS),
@@ -58,6 +60,8 @@ pub fn emit(kernel: &Kernel, symbol: &str, isa: &Isa, schedule: &Schedule, mode:
         ("vectors", vectors.to_string()),
         ("keys", if tiled { TILED_KEYS } else { 16 * vectors }.to_string()),
         ("few", TILED_ROWS.to_string()),
+        ("held", held_keys(wide, split).to_string()),
+        ("seen", if *causal { "row / (H / KV) + C - M + 1" } else { "C" }.to_string()),
         ("asked_elem", asked_elem.to_string()),
         ("asked_suffix", asked_suffix.to_string()),
         ("split", u8::from(split).to_string()),
@@ -91,12 +95,23 @@ fn tiled(kernel: &Kernel, isa: &Isa) -> bool {
     isa.tiles && !one_token(kernel) && kernel.args.get(2).is_some_and(|v| sums_in_halves(v.elem, causal))
 }
 
+/// Whether all that is multiplied is bf16 as it comes; else it is split in two.
+fn whole(kernel: &Kernel) -> bool {
+    kernel.args.first().is_some_and(|q| q.elem == Elem::Bf16)
+}
+
 /// Rows of a unit that goes by tiles: keys are turned once a unit, but buffers for any head must fit the stack.
-fn most_tiled_rows(mode: Mode) -> u32 {
-    match mode {
-        Mode::Specialized => 256,
-        Mode::Generic => 128,
+fn most_tiled_rows(mode: Mode, split: bool) -> u32 {
+    match (mode, split) {
+        (Mode::Specialized, false) => 512,
+        (Mode::Specialized, true) => 256,
+        (Mode::Generic, _) => 128,
     }
+}
+
+/// Keys whose panels are held at a time, of rows of `wide` values.
+fn held_keys(wide: u32, split: bool) -> u32 {
+    if split { TILED_KEYS } else { (HELD_BYTES / (2 * wide) / TILED_KEYS).max(1) * TILED_KEYS }
 }
 
 /// Whether values may be summed in half precision: those that are stored so, and those of pictures.
@@ -119,6 +134,7 @@ fn one_token(kernel: &Kernel) -> bool {
 /// Schedules: query rows per unit, the usual number first.
 pub fn schedules(kernel: &Kernel, isa: &Isa) -> Vec<u32> {
     match blocks(kernel, isa) {
+        _ if tiled(kernel, isa) && whole(kernel) => vec![512, 256, 128],
         _ if tiled(kernel, isa) => vec![256, 128, 64],
         Some(_) => vec![64, 32, 16],
         None => vec![16, 8, 4],

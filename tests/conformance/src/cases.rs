@@ -222,7 +222,9 @@ pub fn narrow(panels: Layout) -> Vec<(Kernel, Vec<Call>)> {
     ]);
     let by_context = [attention(2, 2, 72, false), attention(3, 1, 33, false), attention(4, 2, 64, true)];
     let all = by_rows.map(|k| (k, self::by_rows()));
-    all.chain(by_context.map(|k| (k, self::by_context()))).collect()
+    // More keys than panels are held of at a time.
+    let contexts = [self::by_context(), vec![Call { rows: 70, context: 1100, at: 0 }]].concat();
+    all.chain(by_context.map(|k| (k, contexts.clone()))).collect()
 }
 
 /// Norms, look-ups, element-wise work, rotary embedding, stores.

@@ -1,21 +1,28 @@
-/* Attention by tiles of bf16. Weights are powers of 2, so scores are scaled by log2 e. Blocks of @keys@ keys: their
-   panels are made once for all rows of a unit; @few@ rows of scores at a time stay in the first cache. */
+/* Attention by tiles of bf16. Weights are powers of 2, so scores are scaled by log2 e. Panels of @held@ keys are made at a
+   time for all rows of a unit; @few@ rows of scores with @keys@ keys at a time stay in the first cache. */
 
 @numbers@
 
-/* Panels of keys and values of @keys@ keys from `first` on: first all that are rounded, then what rounding left. */
+/* Keys that query row `row` of a key head sees. */
+MCV_INLINE int64_t @symbol@_seen(const mcv_call *c, int64_t row) {
+    @sizes@
+    (void)row;
+    return @seen@;
+}
+
+/* Panels of keys and values of @held@ keys from `first` on: first all that are rounded, then what rounding left. */
 MCV_INLINE void @symbol@_panels(const mcv_call *c, char *keys, char *values, int64_t shared, int64_t first, int64_t seen) {
     @sizes@
-    const int64_t steps = mcv_div_up(D, 32), columns = mcv_div_up(D, 16), count = mcv_min(@keys@, seen - first);
+    const int64_t steps = mcv_div_up(D, 32), columns = mcv_div_up(D, 16), count = mcv_min(@held@, seen - first);
     for (int64_t j = 0; j < mcv_div_up(count, 32) * 2; j++)
         for (int64_t step = 0; step < steps; step++) {
             char *to = keys + 1024 * (j * steps + step);
-            @symbol@_keys(c, to, to + @split@ * 64 * @keys@ * steps, shared, first + 16 * j, 32 * step, seen);
+            @symbol@_keys(c, to, to + @split@ * 64 * @held@ * steps, shared, first + 16 * j, 32 * step, seen);
         }
     for (int64_t i = 0; i < columns; i++)
         for (int64_t j = 0; j < mcv_div_up(count, 32); j++) {
-            char *to = values + 32 * @keys@ * i + 1024 * j;
-            @symbol@_values(c, to, to + @split@ * 32 * @keys@ * columns, shared, first + 32 * j, 16 * i, seen);
+            char *to = values + 32 * @held@ * i + 1024 * j;
+            @symbol@_values(c, to, to + @split@ * 32 * @held@ * columns, shared, first + 32 * j, 16 * i, seen);
         }
 }
 
@@ -48,7 +55,7 @@ MCV_INLINE void @symbol@_products(amx_state *t, const char *rows, int64_t stride
 
 /* Scores of `rows` queries with `count` keys. Loads do not pass older stores, so the next block's stand before them. */
 MCV_INLINE void @symbol@_scores(amx_state *t, const char *q, float *s, const char *keys, int64_t wide, int64_t rows, int64_t count) {
-    const int64_t steps = wide / 32, part = @split@ * 64 * @keys@ * steps, row = @row@ * wide;
+    const int64_t steps = wide / 32, part = @split@ * 64 * @held@ * steps, row = @row@ * wide;
     const int64_t down = rows / 32, blocks = down * mcv_div_up(count, 32);
     @symbol@_first(t, q, row, keys + part, 1024 * steps);
     for (int64_t n = 0; n < blocks; n++) {
@@ -91,7 +98,7 @@ MCV_INLINE void @symbol@_weigh(float *s, int64_t live, float *most, float *total
     const vf shift = vf_set(-*most), factor = vf_set(scale);
     uint16_t *to = (uint16_t *)s;
     MCV_UNROLL for (int i = 0; i < @keys@ / 16; i += 2) {
-        const vf even = vf_power(vf_fma(x[i], factor, shift)), odd = vf_power(vf_fma(x[i + 1], factor, shift));
+        const vf even = @symbol@_power(vf_fma(x[i], factor, shift)), odd = @symbol@_power(vf_fma(x[i + 1], factor, shift));
         sum = vf_add(sum, vf_add(even, odd));
         @symbol@_weights(to + 16 * i, even, odd);
     }
@@ -100,7 +107,7 @@ MCV_INLINE void @symbol@_weigh(float *s, int64_t live, float *most, float *total
 
 /* Adds `count` values weighted by the rows of s to 32 rows of two tiles of columns, or one. */
 MCV_INLINE void @symbol@_add(amx_state *t, const float *s, float *out, const char *values, int64_t part, int64_t wide, int64_t count, const int TWO) {
-    const int64_t stride = 4 * @keys@, other = TWO ? 32 * @keys@ : 0;
+    const int64_t stride = 4 * @keys@, other = TWO ? 32 * @held@ : 0;
     amx_load(t, 0, out, 4 * wide);
     if (TWO) amx_load(t, 1, out + 16, 4 * wide);
     amx_load(t, 2, out + 16 * wide, 4 * wide);
@@ -119,11 +126,11 @@ MCV_INLINE void @symbol@_add(amx_state *t, const float *s, float *out, const cha
 /* Adds `count` values weighted by `rows` rows of s. */
 MCV_INLINE void @symbol@_mix(const mcv_call *c, amx_state *t, const float *s, float *out, const char *values, int64_t rows, int64_t count) {
     @sizes@
-    const int64_t wide = mcv_div_up(D, 32) * 32, columns = mcv_div_up(D, 16), part = @split@ * 32 * @keys@ * columns;
+    const int64_t wide = mcv_div_up(D, 32) * 32, columns = mcv_div_up(D, 16), part = @split@ * 32 * @held@ * columns;
     for (int64_t r = 0; r < rows; r += 32) {
         int64_t i = 0;
-        for (; i + 2 <= columns; i += 2) @symbol@_add(t, s + r * @keys@, out + r * wide + 16 * i, values + 32 * @keys@ * i, part, wide, count, 1);
-        for (; i < columns; i++) @symbol@_add(t, s + r * @keys@, out + r * wide + 16 * i, values + 32 * @keys@ * i, part, wide, count, 0);
+        for (; i + 2 <= columns; i += 2) @symbol@_add(t, s + r * @keys@, out + r * wide + 16 * i, values + 32 * @held@ * i, part, wide, count, 1);
+        for (; i < columns; i++) @symbol@_add(t, s + r * @keys@, out + r * wide + 16 * i, values + 32 * @held@ * i, part, wide, count, 0);
     }
 }
 
@@ -136,7 +143,7 @@ MCV_API int64_t @symbol@_units(const mcv_call *c) {
 MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
     @sizes@
     const int64_t G = H / KV, blocks = mcv_div_up(M * G, @block@), wide = mcv_div_up(D, 32) * 32;
-    MCV_ALIGNED char q[@row@ * @block@ * @wide@], keys[@row@ * @keys@ * @wide@], values[@row@ * @keys@ * @wide@];
+    MCV_ALIGNED char q[@row@ * @block@ * @wide@], keys[@row@ * @held@ * @wide@], values[@row@ * @held@ * @wide@];
     MCV_ALIGNED float out[@block@ * @wide@], s[@few@ * @keys@], total[@block@ * 16];
     float most[@block@];
     amx_state state;
@@ -149,16 +156,19 @@ MCV_API void @symbol@(const mcv_call *c, int64_t begin, int64_t end) {
         for (int64_t i = 0; i < rows * 16; i++) total[i] = 0.0f;
         for (int64_t r = 0; r < rows; r++) most[r] = -1e30f;
         @symbol@_queries(c, q, shared, start, rows, filled);
-        const int64_t seen = @seen_block@;
-        for (int64_t first = 0; first < seen; first += @keys@) {
-            const int64_t count = mcv_min(@keys@, seen - first);
+        const int64_t seen = mcv_min(C, @symbol@_seen(c, start + rows - 1));
+        for (int64_t first = 0; first < seen; first += @held@) {
             @symbol@_panels(c, keys, values, shared, first, seen);
             for (int64_t few = 0; few < rows; few += @few@) {
-                const int64_t some = mcv_min(@few@, filled - few);
-                @symbol@_scores(&state, q + @row@ * few * wide, s, keys, wide, some, count);
-                for (int64_t r = few; r < mcv_min(few + @few@, rows); r++)
-                    @symbol@_weigh(s + (r - few) * @keys@, @seen_row@ - first, most + r, total + 16 * r, out + r * wide, wide, @scale@);
-                @symbol@_mix(c, &state, s, out + few * wide, values, some, count);
+                const int64_t some = mcv_min(@few@, filled - few), last = mcv_min(few + @few@, rows);
+                const int64_t near = mcv_min(seen, mcv_min(first + @held@, @symbol@_seen(c, start + last - 1)));
+                for (int64_t key = first; key < near; key += @keys@) {
+                    const int64_t at = key - first, count = mcv_min(@keys@, near - key);
+                    @symbol@_scores(&state, q + @row@ * few * wide, s, keys + 2 * wide * at, wide, some, count);
+                    for (int64_t r = few; r < last; r++)
+                        @symbol@_weigh(s + (r - few) * @keys@, @symbol@_seen(c, start + r) - key, most + r, total + 16 * r, out + r * wide, wide, @scale@);
+                    @symbol@_mix(c, &state, s, out + few * wide, values + 32 * at, some, count);
+                }
             }
         }
         for (int64_t r = 0; r < rows; r++) {

@@ -63,3 +63,4 @@ MCV_INLINE void @symbol@_queries(const mcv_call *c, char *to, int64_t shared, in
 }
 
 MCV_INLINE void @symbol@_weights(uint16_t *to, vf even, vf odd) { bf_split(to, to + @keys@, even, odd); }
+MCV_INLINE vf @symbol@_power(vf x) { return vf_power(x); }

@@ -40,3 +40,4 @@ MCV_INLINE void @symbol@_values(const mcv_call *c, char *to, char *rest, int64_t
 }
 
 MCV_INLINE void @symbol@_weights(uint16_t *to, vf even, vf odd) { vb_store(to, bf_join(bf_round(even), bf_round(odd))); }
+MCV_INLINE vf @symbol@_power(vf x) { return vf_power_rough(x); }

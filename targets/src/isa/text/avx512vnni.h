@@ -24,9 +24,9 @@ MCV_INLINE vf vf_load_bf16_n(const uint16_t *p, int n) { return mcv_from_bf16(_m
 MCV_INLINE void vf_store_f16_n(uint16_t *p, vf x, int n) {
     _mm256_mask_storeu_epi16(p, mcv_mask(n), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
 }
+/* Halves are rounded up. */
 MCV_INLINE void vf_store_bf16_n(uint16_t *p, vf x, int n) {
-    const __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __m512i rounded = _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000));
     _mm512_mask_cvtepi32_storeu_epi16(p, mcv_mask(n), _mm512_srli_epi32(rounded, 16));
 }
 MCV_INLINE vf mcv_from_u8(__m128i x) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(x)); }
@@ -51,6 +51,9 @@ MCV_INLINE vf vf_ratio(vf x, vf y) {
     const vf r = _mm512_rcp14_ps(y);
     return _mm512_mul_ps(x, _mm512_fmadd_ps(_mm512_fnmadd_ps(y, r, _mm512_set1_ps(1.0f)), r, r));
 }
+MCV_INLINE vf vf_raised(vf x, vf least, vf p, vf n) {
+    return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, least, _CMP_NLT_UQ), p, n);
+}
 MCV_INLINE vf vf_max(vf x, vf y) { return _mm512_max_ps(x, y); }
 MCV_INLINE vf vf_min(vf x, vf y) { return _mm512_min_ps(x, y); }
 MCV_INLINE vf vf_fma(vf x, vf y, vf z) { return _mm512_fmadd_ps(x, y, z); }
@@ -62,8 +65,6 @@ MCV_INLINE vf vf_less(vf x, vf limit, vf a, vf b) {
 }
 /* a in the first n lanes, else b. */
 MCV_INLINE vf vf_first(int n, vf a, vf b) { return _mm512_mask_blend_ps(mcv_mask(n), b, a); }
-/* 2^n for whole -126 <= n <= 127. */
-MCV_INLINE vf vf_pow2(vf n) { return _mm512_scalef_ps(_mm512_set1_ps(1.0f), n); }
 MCV_INLINE float vf_sum(vf x) { return _mm512_reduce_add_ps(x); }
 MCV_INLINE float vf_top(vf x) { return _mm512_reduce_max_ps(x); }
 MCV_INLINE __m512 mcv_fold2(__m512 x, __m512 y) { return _mm512_add_ps(_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y)); }

@@ -1,23 +1,24 @@
 /* Elementary functions on 16 lanes. */
 
-/* e^x, about 1e-7 relative: x = n ln 2 + r, ln 2 split in two, degree 5 polynomial of Cephes' expf; 0 below -87.3. */
-MCV_INLINE vf vf_exp(vf x) {
-    const vf low = vf_set(-87.3f);
-    const vf z = vf_max(low, vf_min(vf_set(88.3f), x));
-    const vf n = vf_round(vf_mul(z, vf_set(1.44269504088896341f)));
-    const vf r = vf_fma(n, vf_set(2.12194440e-4f), vf_fma(n, vf_set(-0.693359375f), z));
-    vf p = vf_fma(vf_set(1.9875691500e-4f), r, vf_set(1.3981999507e-3f));
-    p = vf_fma(p, r, vf_set(8.3334519073e-3f));
-    p = vf_fma(p, r, vf_set(4.1665795894e-2f));
-    p = vf_fma(p, r, vf_set(1.6666665459e-1f));
-    p = vf_fma(p, r, vf_set(5.0000001201e-1f));
-    p = vf_add(vf_fma(p, vf_mul(r, r), r), vf_set(1.0f));
-    return vf_less(x, low, vf_set(0.0f), vf_mul(p, vf_pow2(n)));
-}
 #ifndef MCV_RATIO
 /* x / y for 1 <= y, as exactly as activations need it. */
 MCV_INLINE vf vf_ratio(vf x, vf y) { return vf_div(x, y); }
+/* p 2^n for whole -126 <= n <= 127 where x >= least, else 0. */
+MCV_INLINE vf vf_raised(vf x, vf least, vf p, vf n) { return vf_less(x, least, vf_set(0.0f), vf_mul(p, vf_pow2(n))); }
 #endif
+/* e^x, about 1e-7 relative: x = n ln 2 + r, ln 2 split in two, minimax polynomial of degree 6; 0 below -87.3. */
+MCV_INLINE vf vf_exp(vf x) {
+    const vf low = vf_set(-87.3f), one = vf_set(1.0f);
+    const vf z = vf_max(low, vf_min(vf_set(88.3f), x));
+    const vf n = vf_round(vf_mul(z, vf_set(1.44269504088896341f)));
+    const vf r = vf_fma(n, vf_set(2.12194440e-4f), vf_fma(n, vf_set(-0.693359375f), z));
+    vf p = vf_fma(vf_set(1.3836835e-3f), r, vf_set(8.374824e-3f));
+    p = vf_fma(p, r, vf_set(4.1668225e-2f));
+    p = vf_fma(p, r, vf_set(0.1666642f));
+    p = vf_fma(p, r, vf_set(0.4999999f));
+    p = vf_fma(vf_fma(p, r, one), r, one);
+    return vf_raised(x, low, p, n);
+}
 /* x / (1 + e^-x) */
 MCV_INLINE vf vf_silu(vf x) {
     const vf one = vf_set(1.0f);
