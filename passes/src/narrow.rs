@@ -64,7 +64,8 @@ fn fits(graph: &Graph, ctx: &Context, id: NodeId, narrow: &HashSet<NodeId>) -> R
     kernel.result = kernel.result.with_elem(Elem::Bf16);
     let mut all = target_of(ctx, graph.node(id))?.supports(&kernel).is_ok();
     for reader in readers(graph, id) {
-        let takes_rows = matches!(graph.node(reader).op, Op::Attention { .. } | Op::Pointwise(Pointwise::Quantize { .. }));
+        let takes_rows =
+            matches!(graph.node(reader).op, Op::Attention { .. } | Op::Pointwise(Pointwise::Quantize { .. }));
         all = all && takes_rows && runs(graph, ctx, reader, narrow)?;
     }
     Ok(all)

@@ -216,10 +216,10 @@ pub fn narrow(panels: Layout) -> Vec<(Kernel, Vec<Call>)> {
         (Q4, 96, 96, &[SILU]),
         (Q8, 33, 127, &[]),
     ];
-    let by_rows = rows.map(stores).into_iter().chain([
-        reads(Pointwise::Quantize { group: 4320 }, q8(4304), 4304),
-        reads(QUANTIZE, Q8, 127),
-    ]);
+    let by_rows = rows
+        .map(stores)
+        .into_iter()
+        .chain([reads(Pointwise::Quantize { group: 4320 }, q8(4304), 4304), reads(QUANTIZE, Q8, 127)]);
     let by_context = [attention(2, 2, 72, false), attention(3, 1, 33, false), attention(4, 2, 64, true)];
     let all = by_rows.map(|k| (k, self::by_rows()));
     // More keys than panels are held of at a time.

@@ -111,7 +111,8 @@ fn amx_kernels_mean_what_eval_says_with_modelled_tiles() {
     if runs_here(level("avx512vnni")) {
         let kernels =
             [gated_and_dense(), cases::per_row(PANELS)[..2].to_vec(), cases::attention()[..3].to_vec()].concat();
-        let kernels: Vec<Kernel> = kernels.into_iter().chain(cases::narrow(PANELS).into_iter().map(|(k, _)| k)).collect();
+        let kernels: Vec<Kernel> =
+            kernels.into_iter().chain(cases::narrow(PANELS).into_iter().map(|(k, _)| k)).collect();
         check(level("amx"), &flags, &kernels, &[1, 9, 16, 33, 40].map(|rows| Call { rows, context: rows, at: 0 }));
     } else {
         skipped("this CPU has no AVX-512 VNNI, which the model runs on");

@@ -15,6 +15,8 @@ type Job<'a> = &'a (dyn Fn(i64, i64) + Sync);
 const SPINS: u32 = 4000;
 /// Bit of the state word: workers may join.
 const OPEN: u64 = 1 << 31;
+/// Bytes of a worker's stack: kernels by tiles keep panels there, 1 MiB of them. Only what is touched is memory.
+const STACK: usize = 4 << 20;
 
 /// Threads that help the calling one.
 pub struct Pool {
@@ -90,7 +92,7 @@ impl Pool {
                 drop(told);
                 shared.serve(index);
             };
-            std::thread::Builder::new().name(format!("mcv-{index}")).spawn(life).ok()
+            std::thread::Builder::new().name(format!("mcv-{index}")).stack_size(STACK).spawn(life).ok()
         };
         // A system that denies threads leaves us with fewer of them, not with an error.
         let workers: Vec<_> = (1..count).filter_map(spawn).collect();
