@@ -76,17 +76,22 @@ pub struct Distance {
     pub tokens: (usize, usize),
     /// Largest difference of the resampler's vectors as a share of their range; none without a picture.
     pub vectors: Option<f32>,
+    /// Smallest cosine of one of these vectors with the reference's.
+    pub least_cosine: Option<f32>,
 }
 
 /// Compares activations, logits and greedy tokens with a golden; the reference's own tokens are fed.
 pub fn distance(session: &mut Session, golden: &Golden, picture: Option<&Path>) -> Result<Distance, String> {
     let fail = |e: mcv_runtime::Error| e.to_string();
-    let mut vectors = None;
+    let (mut vectors, mut least_cosine) = (None, None);
     if let Some(path) = picture {
         let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
         let rgb = image::decode(&path.display().to_string(), &bytes).map_err(|e| e.to_string())?;
-        let (ours, _) = session.encode_slices(&rgb).map_err(fail)?;
-        vectors = Some(share(&ours, &golden.tensors["resampler.out"].1));
+        let (ours, width) = session.encode_slices(&rgb).map_err(fail)?;
+        let expected = &golden.tensors["resampler.out"].1;
+        vectors = Some(share(&ours, expected));
+        let pairs = ours.chunks(width).zip(expected.chunks(width));
+        least_cosine = Some(pairs.map(|(a, b)| cosine(a, b)).fold(1.0, f32::min));
     }
     let greedy = golden.ints("greedy");
     let ids = [golden.ints("ids"), greedy.clone()].concat();
@@ -98,7 +103,13 @@ pub fn distance(session: &mut Session, golden: &Golden, picture: Option<&Path>) 
     let prompt = logits.len() - greedy.len();
     let same = greedy.iter().zip(&logits[prompt - 1..]).filter(|(t, l)| argmax(l) == **t as usize).count();
     let logits = &logits[prompt.saturating_sub(shape[0])..prompt];
-    Ok(Distance { logits: share(&logits.concat(), expected), tokens: (same, greedy.len()), vectors })
+    Ok(Distance { logits: share(&logits.concat(), expected), tokens: (same, greedy.len()), vectors, least_cosine })
+}
+
+/// Cosine of the angle between two vectors.
+pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>();
+    (dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()) as f32
 }
 
 /// Largest difference as a share of the range of `expected`; infinite when the lengths differ.

@@ -52,14 +52,9 @@ fn vectors_stay_close_at_four_bits() {
         let (_, expected) = &golden.tensors["resampler.out"];
         let (ours, width) = session.encode_slices(&picture(id)).expect("the picture is encoded");
         for (row, (a, b)) in ours.chunks(width).zip(expected.chunks(width)).enumerate() {
-            assert!(cosine(a, b) > 0.995, "{name}: row {row}: cosine {}", cosine(a, b));
+            assert!(measure::cosine(a, b) > 0.995, "{name}: row {row}: cosine {}", measure::cosine(a, b));
         }
     }
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| p * q).sum::<f32>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub struct CompileArgs {
     /// Units for phases, e.g. vision=npu,prefill=cpu; default: the cheapest by the target's cost model.
     #[arg(long, value_name = "PHASE=UNIT,..")]
     pub place: Option<String>,
-    /// q4, q8, float, or a YAML file with rules per tensor.
+    /// q4, q5 (q4 with 8 bits for every second down projection), q8, float, or a YAML file with rules per tensor.
     #[arg(long, default_value = "q4")]
     pub recipe: String,
     /// Type of the KV cache, f16 or f32; default: as --tuning found it, else the recipe's.

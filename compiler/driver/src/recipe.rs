@@ -4,8 +4,9 @@ use mcv_ir::{Elem, Error, Result, TensorType};
 use mcv_passes::recipe::{Format, Recipe, Rule};
 use serde::Deserialize;
 
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("q4", include_str!("../recipes/q4.yaml")),
+    ("q5", include_str!("../recipes/q5.yaml")),
     ("q8", include_str!("../recipes/q8.yaml")),
     ("float", include_str!("../recipes/float.yaml")),
 ];
@@ -67,4 +68,22 @@ pub fn kv_type(text: &str) -> Option<Elem> {
 /// A format by its text form, e.g. `q4/32`.
 fn element(text: &str) -> Result<Elem> {
     TensorType::parse(&format!("{text}[1]")).map(|ty| ty.elem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_bits_are_four_with_every_second_down_projection_in_eight() {
+        let [q4, q5] = ["q4", "q5"].map(|name| load(name).unwrap());
+        let eight = |recipe: &Recipe, layer: u32, part: &str| {
+            let name = format!("llm.model.layers.{layer}.{part}.weight");
+            recipe.elem(&name, 2560) == Some(Elem::Q8 { group: 32 })
+        };
+        for layer in 1..64 {
+            assert_eq!(eight(&q5, layer, "mlp.down_proj"), layer % 2 == 0, "layer {layer}");
+            assert!(!eight(&q4, layer, "mlp.down_proj") && !eight(&q5, layer, "mlp.up_proj"), "layer {layer}");
+        }
+    }
 }

@@ -59,6 +59,7 @@ fn run(args: &Args) -> Result<serde_json::Value, String> {
         let found = measure::distance(&mut session, &Golden::read(prefix), args.image.as_deref())?;
         return Ok(serde_json::json!({
             "logits_difference_of_range": found.logits, "vectors_difference_of_range": found.vectors,
+            "vectors_least_cosine": found.least_cosine,
             "same_greedy_tokens": found.tokens.0, "greedy_tokens": found.tokens.1,
         }));
     }
