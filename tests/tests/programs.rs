@@ -172,7 +172,7 @@ fn nothing_is_left_behind_when_compiling_fails() {
     let message = fail(compile().args(["--target", "toaster"]));
     assert!(message.contains("toaster") && message.contains("host"), "{message}");
     assert!(fail(compile().arg(folder.path().join("absent"))).contains("absent"));
-    assert!(fail(compile().args(["--recipe", "q5"])).contains("q5"));
+    assert!(fail(compile().args(["--recipe", "q3"])).contains("q3"));
     let damaged = folder.path().join("damaged");
     std::fs::create_dir(&damaged).expect("a folder");
     for file in std::fs::read_dir(fixture::tiny_model()).expect("the small model").flatten() {
