@@ -4,7 +4,7 @@
 use crate::pass::{Context, Pass};
 use crate::place::target_of;
 use crate::plan::kernels::kernel_of;
-use mcv_ir::{Dim, Elem, Graph, Kernel, NodeId, Op, Pointwise, Program, Result, Stage};
+use mcv_ir::{Dim, Elem, Graph, NodeId, Op, Pointwise, Program, Result, Stage, TensorType};
 use std::collections::HashSet;
 
 /// The pass. Single rows stay as they are: a row is no traffic.
@@ -32,12 +32,16 @@ impl Pass for Narrow {
 
 /// Products that can be stored as bf16, all at once: an attention takes all three of its inputs so, or none.
 fn chosen(graph: &Graph, ctx: &Context) -> Result<HashSet<NodeId>> {
-    let products = graph.order().into_iter().filter(|id| is_product(graph, *id));
-    let mut narrow: HashSet<NodeId> = products.collect();
+    let mut narrow = HashSet::new();
+    for id in graph.order().into_iter().filter(|id| is_product(graph, *id)) {
+        if stored(graph, ctx, id)? {
+            narrow.insert(id);
+        }
+    }
     loop {
         let mut refused = HashSet::new();
         for &id in &narrow {
-            if !fits(graph, ctx, id, &narrow)? {
+            if !read_by_all(graph, ctx, id, &narrow)? {
                 refused.insert(id);
             }
         }
@@ -51,24 +55,31 @@ fn chosen(graph: &Graph, ctx: &Context) -> Result<HashSet<NodeId>> {
 /// A product of rows of 8 bits, several of them, whose result is f32.
 fn is_product(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
-    let rows = || graph.inputs(id).first().map(|x| graph.node(*x).ty.clone());
+    let several = |ty: &TensorType| ty.shape.first().and_then(Dim::known) != Some(1);
+    let rows = graph.inputs(id).first().map(|x| &graph.node(*x).ty);
     node.op == Op::MatMul
         && node.ty.elem == Elem::F32
-        && rows().is_some_and(|x| matches!(x.elem, Elem::Q8 { .. }) && x.shape.first().and_then(Dim::known) != Some(1))
+        && rows.is_some_and(|ty| matches!(ty.elem, Elem::Q8 { .. }) && several(ty))
 }
 
-/// Whether a product's unit stores bf16, and the units of all its readers read it, given what else is `narrow`.
-fn fits(graph: &Graph, ctx: &Context, id: NodeId, narrow: &HashSet<NodeId>) -> Result<bool> {
+/// Whether a product's unit stores bf16.
+fn stored(graph: &Graph, ctx: &Context, id: NodeId) -> Result<bool> {
     let mut kernel = kernel_of(graph, id);
     kernel.epilogue.push(Pointwise::Bf16);
     kernel.result = kernel.result.with_elem(Elem::Bf16);
-    let mut all = target_of(ctx, graph.node(id))?.supports(&kernel).is_ok();
+    Ok(target_of(ctx, graph.node(id))?.supports(&kernel).is_ok())
+}
+
+/// Whether all readers of a product are such as lose nothing by it, on units that read it, given what else is `narrow`.
+fn read_by_all(graph: &Graph, ctx: &Context, id: NodeId, narrow: &HashSet<NodeId>) -> Result<bool> {
     for reader in readers(graph, id) {
         let takes_rows =
             matches!(graph.node(reader).op, Op::Attention { .. } | Op::Pointwise(Pointwise::Quantize { .. }));
-        all = all && takes_rows && runs(graph, ctx, reader, narrow)?;
+        if !takes_rows || !runs(graph, ctx, reader, narrow)? {
+            return Ok(false);
+        }
     }
-    Ok(all)
+    Ok(true)
 }
 
 /// Nodes that read a value, themselves or through a view of columns.
@@ -82,8 +93,9 @@ fn readers(graph: &Graph, id: NodeId) -> Vec<NodeId> {
         .collect()
 }
 
+/// Whether a reader's unit runs it with what is `narrow` as bf16.
 fn runs(graph: &Graph, ctx: &Context, reader: NodeId, narrow: &HashSet<NodeId>) -> Result<bool> {
-    let mut kernel: Kernel = kernel_of(graph, reader);
+    let mut kernel = kernel_of(graph, reader);
     for (arg, input) in kernel.args.iter_mut().zip(graph.inputs(reader)) {
         if narrow.contains(&origin(graph, input)) {
             *arg = arg.with_elem(Elem::Bf16);

@@ -35,7 +35,7 @@ pub enum Pointwise {
         /// Elements per scale.
         group: u16,
     },
-    /// f32 -> bf16, rounded to nearest even; nothing follows it.
+    /// f32 -> bf16, rounded to nearest (kernels may round a tie up instead of to even); nothing follows it.
     Bf16,
 }
 

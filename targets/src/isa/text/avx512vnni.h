@@ -45,6 +45,7 @@ MCV_INLINE vf vf_add(vf x, vf y) { return _mm512_add_ps(x, y); }
 MCV_INLINE vf vf_sub(vf x, vf y) { return _mm512_sub_ps(x, y); }
 MCV_INLINE vf vf_mul(vf x, vf y) { return _mm512_mul_ps(x, y); }
 MCV_INLINE vf vf_div(vf x, vf y) { return _mm512_div_ps(x, y); }
+/* vf_ratio and vf_raised are spelled here. */
 #define MCV_RATIO
 /* x / y for 1 <= y <= 2^126 within 2 units of the last place: one step of Newton from 14 bits. */
 MCV_INLINE vf vf_ratio(vf x, vf y) {
